@@ -25,8 +25,9 @@ void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 /*
- * A string from outside, quoted for a log line or an error: printable ASCII as is, the rest as \xNN,
- * at most 96 characters of result, then "...". Returns one of 4 rotating thread-local buffers.
+ * A string from outside, quoted for a log line or an error: printable ASCII as is, the rest as \xNN
+ * (also " and \, so that the caller may stand it between quotes), at most 96 characters of result,
+ * then "...". Returns one of 4 rotating thread-local buffers.
  */
 const char *log_quote(const char *s, size_t len);
 

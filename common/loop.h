@@ -33,6 +33,7 @@ struct timer {
 	void *arg;
 	uint64_t due_ms;
 	size_t slot;		/* 1-based place in the loop's heap; 0 = not set */
+	uint64_t order;		/* of setting: timers due at the same time run in it */
 };
 
 void timer_init(struct timer *t, struct loop *l, void (*cb)(void *arg), void *arg);
