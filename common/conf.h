@@ -18,6 +18,9 @@ struct conf_errors {
 	unsigned errors, warnings;
 	char *text;		/* lines, each ending in '\n'; NULL when none */
 	size_t len;
+	/* conf_apply()'s own: what it has applied so far, so that a repeat is noticed. */
+	struct conf_seen *seen;
+	size_t n_seen;
 };
 
 void conf_errors_fini(struct conf_errors *e);
