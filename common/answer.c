@@ -316,7 +316,9 @@ client_io_cb(int events, void *arg)
 	ssize_t n = -1;
 
 	c->refs++;
-	if (events & IO_READ) {
+	if (events & IO_WRITE)
+		client_send(c);
+	if (c->fd >= 0 && (events & IO_READ)) {
 		n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len, MSG_DONTWAIT);
 		if (n > 0)
 			c->in_len += (size_t)n;
