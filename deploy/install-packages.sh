@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Installs those packages of deploy/packages.txt that are missing, and nothing else. Services that the
+# packages bring along (keepalived, conntrackd, ssh) are neither started nor enabled: the lab runs its
+# own copies, and a gateway gets units of ours.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+export DEBIAN_FRONTEND=noninteractive
+
+mapfile -t wanted < <(sed 's/#.*//; s/[[:space:]]//g; /^$/d' "${1:-$here/packages.txt}")
+missing=()
+for package in "${wanted[@]}"; do
+	state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || state=
+	[ "$state" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+echo "install-packages: ${missing[*]}" >&2
+if [ "$(id -u)" != 0 ]; then
+	echo "install-packages: must be root to install them" >&2
+	exit 1
+fi
+
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap 'rm -f $policy' EXIT
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+fi
+install() {
+	apt-get -qq -y --no-install-recommends install "$@" "${missing[@]}" >/dev/null
+}
+# A machine without package lists, or with lists that are out of date, fails the first time.
+if ! install --simulate 2>/dev/null || ! install; then
+	apt-get -qq update
+	install
+fi
+if [ -d /run/systemd/system ]; then
+	for package in "${missing[@]}"; do
+		case $package in
+		keepalived | conntrackd) systemctl -q disable "$package" || true ;;
+		openssh-server) systemctl -q disable ssh || true ;;
+		esac
+	done
+fi
