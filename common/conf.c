@@ -238,8 +238,10 @@ conf_apply(const struct conf_row *rows, size_t n_rows, void *target, const struc
 		    row->want != NULL ? row->want : "");
 		return NULL;
 	}
+	if (set_value(row, target, l) < 0)
+		return NULL;
 	note_repeat(row, target, l);
-	return set_value(row, target, l) < 0 ? NULL : row;
+	return row;
 }
 
 /* The content may be secrets: a buffer that is given up is wiped. */

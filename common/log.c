@@ -286,7 +286,7 @@ log_limit_ok(struct log_limit *l, uint32_t key, uint64_t now_ms, unsigned *suppr
 		b->level += elapsed_ms * l->per_minute;
 	if (b->level > full)
 		b->level = full;
-	b->last_ms = now_ms;
+	b->last_ms += elapsed_ms;
 	if (b->level < MESSAGE_COST) {
 		b->suppressed++;
 		return false;
