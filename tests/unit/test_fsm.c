@@ -20,8 +20,20 @@
 #include "common/fsm.h"
 #include "common/log.h"
 
-enum { OFF, ON, BROKEN, N_STATES };
-enum { PRESS, HIT, TICK, CHAIN, FLOOD, N_EVENTS };
+enum {
+	OFF,
+	ON,
+	BROKEN,
+	N_STATES
+};
+enum {
+	PRESS,
+	HIT,
+	TICK,
+	CHAIN,
+	FLOOD,
+	N_EVENTS
+};
 
 static const char *const states[] = {"off", "on", "broken"};
 static const char *const events[] = {"press", "hit", "tick", "chain", "flood"};
@@ -30,7 +42,7 @@ struct lamp {
 	struct fsm fsm;
 	char trace[256]; /* one "action@state:detail " a step */
 	int flood;
-	bool nested;	 /* what fsm_event() returned inside an action */
+	bool nested; /* what fsm_event() returned inside an action */
 };
 
 static void
@@ -105,9 +117,8 @@ test_every_cell(void **state)
 		bool listed;
 		const char *trace;
 	} want[N_STATES][N_EVENTS] = {
-	    [OFF] = {{ON, true, "turn@on:d "}, {BROKEN, true, "break@broken:d "},
-		{OFF, false, ""}, {ON, true, "chain@on:d turn@off:first turn@on:second "},
-		{OFF, true, ""}},
+	    [OFF] = {{ON, true, "turn@on:d "}, {BROKEN, true, "break@broken:d "}, {OFF, false, ""},
+		{ON, true, "chain@on:d turn@off:first turn@on:second "}, {OFF, true, ""}},
 	    [ON] = {{OFF, true, "turn@off:d "}, {BROKEN, true, "break@broken:d "}, {ON, true, ""},
 		{ON, false, ""}, {ON, false, ""}},
 	    [BROKEN] = {{BROKEN, false, ""}, {BROKEN, true, ""}, {BROKEN, false, ""},

@@ -28,10 +28,10 @@ struct probe {
 	struct timer timer;
 	uint64_t fired_ms;
 	unsigned fired;
-	uint64_t again_ms;     /* set again to this, unless 0 */
+	uint64_t again_ms; /* set again to this, unless 0 */
 	unsigned again_max;
-	struct timer *cancel;  /* cancelled from the callback */
-	struct timer *set;     /* set from the callback, in set_ms */
+	struct timer *cancel; /* cancelled from the callback */
+	struct timer *set;    /* set from the callback, in set_ms */
 	uint64_t set_ms;
 	unsigned *sequence;
 	unsigned place;
@@ -178,7 +178,9 @@ by_due(const void *a, const void *b)
 static void
 test_heap_order(void **state)
 {
-	enum { N = 500 };
+	enum {
+		N = 500
+	};
 	struct loop *l = loop_new_virtual();
 	struct probe *p = calloc(N, sizeof(*p)), *want[N];
 	unsigned sequence = 0, n = 0, seed = 1;
