@@ -1,0 +1,370 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The engine's life: start from what the monitor hands over, roles, reload, orderly end.
+ */
+#include "pptpd/engine/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "pptpd/engine/ctrl.h"
+#include "pptpd/engine/session.h"
+
+#define STOP_GRACE_MS 500	/* for what is being said when we are told to stop */
+#define STOP_SHUTDOWN 3		/* RFC 2637 §2.3: "stop local shutdown" */
+
+/* ---- configuration ---- */
+
+struct engine_config *
+engine_config_ref(struct engine_config *c)
+{
+	c->refs++;
+	return c;
+}
+
+void
+engine_config_unref(struct engine_config *c)
+{
+	if (c == NULL || --c->refs > 0)
+		return;
+	secrets_free(c->secrets);
+	settings_free(c->settings);
+	free(c);
+}
+
+static void
+link_config(struct ppp_config *p, const struct settings *s)
+{
+	ppp_config_defaults(p);
+	p->is_server = true;
+	p->mru = (uint16_t)s->mru;
+	p->mtu = (uint16_t)s->mtu;
+	p->name = s->name;
+	for (unsigned i = 0; i < 2; i++) {
+		p->dns[i] = i < s->n_dns ? s->dns[i] : 0;
+		p->wins[i] = i < s->n_wins ? s->wins[i] : 0;
+	}
+	p->echo_interval_s = (uint16_t)s->lcp_echo_interval_s;
+	p->echo_failure = (uint8_t)s->lcp_echo_failure;
+	p->restart_ms = s->lcp_restart_s * 1000;
+	p->max_configure = (uint8_t)s->lcp_max_configure;
+}
+
+/* The monitor has checked the files; what fails here is a difference between the two, or memory. */
+static struct engine_config *
+parse_config(const struct priv_files *f)
+{
+	struct engine_config *c = calloc(1, sizeof *c);
+	struct conf_errors e = {0};
+
+	if (c == NULL)
+		return NULL;
+	c->refs = 1;
+	c->settings = settings_new();
+	if (c->settings == NULL || settings_parse_main(c->settings, f->conf_name, f->conf, &e) < 0 ||
+	    settings_parse_options(c->settings, f->options_name, f->options, &e) < 0 ||
+	    settings_check(c->settings, f->conf_name, &e) < 0 ||
+	    (c->secrets = secrets_parse(f->secrets_name, f->secrets, &e)) == NULL) {
+		log_warn("configuration not usable errors=%u first=\"%s\"", e.errors,
+		    e.text != NULL ? log_quote(e.text, strcspn(e.text, "\n")) : "out of memory");
+		conf_errors_fini(&e);
+		engine_config_unref(c);
+		return NULL;
+	}
+	conf_errors_fini(&e);
+	link_config(&c->ppp, c->settings);
+	return c;
+}
+
+/* SIGHUP: what comes later uses the new files; running sessions keep what they began with. */
+static void
+on_files(void *arg, struct priv_files *f)
+{
+	struct engine *e = arg;
+	struct engine_config *c = parse_config(f);
+
+	priv_files_fini(f);
+	if (c == NULL)
+		return;
+	if (pool_reload(e->pool, &c->settings->remote_ips) < 0) {
+		log_warn("reload failed reason=\"out of memory\"");
+		engine_config_unref(c);
+		return;
+	}
+	engine_config_unref(e->config);
+	e->config = c;
+	log_set_debug(c->settings->debug);
+	log_info("reloaded users=%zu pool=%u sessions=%u", secrets_count(c->secrets), pool_size(e->pool),
+	    e->n_sessions);
+}
+
+/* ---- reaper ---- */
+
+static void
+reaper_cb(void *arg)
+{
+	struct engine *e = arg;
+	struct reap *r;
+
+	while ((r = STAILQ_FIRST(&e->dead)) != NULL) {
+		STAILQ_REMOVE_HEAD(&e->dead, next);
+		r->free(r->object);
+	}
+}
+
+void
+engine_reap(struct engine *e, struct reap *r, void (*free_object)(void *object), void *object)
+{
+	r->free = free_object;
+	r->object = object;
+	STAILQ_INSERT_TAIL(&e->dead, r, next);
+	timer_set(&e->reaper, 0);
+}
+
+bool
+engine_log_ok(struct engine *e, uint32_t peer_ip)
+{
+	unsigned suppressed = 0;
+
+	if (!log_limit_ok(e->limit, peer_ip, loop_now_ms(e->loop), &suppressed))
+		return false;
+	if (suppressed > 0)
+		log_info("messages suppressed peer=%s count=%u", conf_ipv4(peer_ip), suppressed);
+	return true;
+}
+
+/* ---- roles ---- */
+
+const char *
+engine_role_name(enum engine_role r)
+{
+	return r == ROLE_ACTIVE ? "active" : "standby";
+}
+
+struct role_change {
+	struct engine *engine;
+	bool listening;
+	priv_done_fn *done;
+	void *arg;
+};
+
+static void
+listen_done(void *arg, int err)
+{
+	struct role_change *c = arg;
+
+	if (err == 0)
+		c->engine->listening = c->listening;
+	else
+		log_warn("listener not changed wanted=%s error=\"%s\"", c->listening ? "on" : "off",
+		    strerror(err));
+	if (c->done != NULL)
+		c->done(c->arg, err);
+	free(c);
+}
+
+static int
+change_role(struct engine *e, enum engine_role role, uint64_t epoch, priv_done_fn *done, void *arg)
+{
+	struct role_change *c;
+
+	if (epoch < e->epoch) {
+		errno = ESTALE;
+		return -1;
+	}
+	if ((c = malloc(sizeof *c)) == NULL)
+		return -1;
+	*c = (struct role_change){.engine = e, .listening = role == ROLE_ACTIVE, .done = done, .arg = arg};
+	if (role != e->role || epoch != e->epoch)
+		log_info("role changed role=%s epoch=%llu sessions=%u", engine_role_name(role),
+		    (unsigned long long)epoch, e->n_sessions);
+	e->epoch = epoch;
+	e->role = role;
+	priv_listen(e->priv, c->listening, listen_done, c);
+	return 0;
+}
+
+int
+engine_promote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg)
+{
+	return change_role(e, ROLE_ACTIVE, epoch, done, arg);
+}
+
+int
+engine_demote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg)
+{
+	struct ctrl *c;
+
+	if (change_role(e, ROLE_STANDBY, epoch, done, arg) < 0)
+		return -1;
+	while ((c = TAILQ_FIRST(&e->ctrls)) != NULL)
+		ctrl_silence(c);
+	return 0;
+}
+
+/* ---- the end ---- */
+
+static void
+stop_cb(void *arg)
+{
+	struct engine *e = arg;
+
+	loop_stop(e->loop);
+}
+
+/*
+ * Nobody continues our sessions, so the clients are told at once: each call gets its Disconnect-Notify,
+ * each connection a Stop-Request. A standby says nothing.
+ */
+static void
+on_stop(void *arg)
+{
+	struct engine *e = arg;
+	struct ctrl *c, *next;
+	struct session *s;
+
+	if (e->stopping)
+		return;
+	e->stopping = true;
+	log_info("stopping sessions=%u", e->n_sessions);
+	priv_listen(e->priv, false, NULL, NULL);
+	for (c = TAILQ_FIRST(&e->ctrls); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		while ((s = TAILQ_FIRST(&c->sessions)) != NULL)
+			session_close(s, END_SHUTDOWN, true);
+		ctrl_stop(c, STOP_SHUTDOWN);
+	}
+	timer_set(&e->stop_timer, TAILQ_EMPTY(&e->ctrls) ? 0 : STOP_GRACE_MS);
+}
+
+static void
+on_gone(void *arg)
+{
+	(void)arg;
+	log_warn("the monitor is gone");
+	_exit(1);
+}
+
+static void
+on_accept(void *arg, int fd, const struct tcp_snapshot *t)
+{
+	ctrl_accept(arg, fd, t);
+}
+
+/* ---- the beginning ---- */
+
+static int
+start_data_plane(struct engine *e, const struct priv_start *s)
+{
+	const struct settings *conf = e->config->settings;
+	struct dp_config c = {
+	    .workers = s->workers,
+	    .steer_map_fd = s->steer_map_fd,
+	    .reorder_window = (uint8_t)conf->reorder_window,
+	    .reorder_timeout_us = conf->reorder_timeout_ms * 1000,
+	    .ack_delay_us = conf->ack_delay_ms * 1000,
+	    .tun_mtu = (uint16_t)conf->mtu,
+	    .bind_ip = s->bind_ip,
+	};
+
+	memcpy(c.gre_fds, s->gre_fds, sizeof c.gre_fds);
+	memcpy(c.tun_fds, s->tun_fds, sizeof c.tun_fds);
+	e->workers = s->workers;
+	e->dp = dp_new(e->loop, &c, &session_dp_ops, e);
+	return e->dp != NULL ? 0 : -1;
+}
+
+static const struct priv_ops monitor_ops = {
+    .on_accept = on_accept,
+    .on_files = on_files,
+    .on_stop = on_stop,
+    .on_gone = on_gone,
+};
+
+static int
+engine_init(struct engine *e, struct priv_start *s)
+{
+	TAILQ_INIT(&e->ctrls);
+	TAILQ_INIT(&e->half_open);
+	STAILQ_INIT(&e->dead);
+	memcpy(e->node, s->node, sizeof e->node);
+	if (getrandom(&e->boot_id, sizeof e->boot_id, 0) < 0)
+		return -1;
+	e->next_call_id = (uint16_t)(e->boot_id ^ e->boot_id >> 16);
+	e->config = parse_config(&s->files);
+	priv_files_fini(&s->files);
+	if (e->config == NULL)
+		return -1;
+	log_set_debug(e->config->settings->debug || log_debugging());
+	e->pool = pool_new(&e->config->settings->remote_ips);
+	e->by_call = calloc(65536, sizeof(struct session *));
+	e->limit = log_limit_new(30, 1024);
+	e->started_ms = loop_now_ms(e->loop);
+	timer_init(&e->reaper, e->loop, reaper_cb, e);
+	timer_init(&e->stop_timer, e->loop, stop_cb, e);
+	if (e->pool == NULL || e->by_call == NULL || e->limit == NULL)
+		return -1;
+	e->priv = priv_new(e->loop, PRIV_FD, &monitor_ops, e);
+	if (e->priv == NULL || start_data_plane(e, s) < 0)
+		return -1;
+	e->control = control_new(e, s->control_fd);
+	return e->control != NULL ? 0 : -1;
+}
+
+static void
+engine_fini(struct engine *e)
+{
+	struct ctrl *c;
+
+	while ((c = TAILQ_FIRST(&e->ctrls)) != NULL)
+		ctrl_silence(c);
+	answer_server_free(e->control);
+	priv_free(e->priv);
+	dp_free(e->dp);
+	for (unsigned id = 0; e->by_call != NULL && id < 65536; id++)
+		if (e->by_call[id] != NULL)
+			session_abandon(e->by_call[id]);
+	reaper_cb(e);
+	timer_cancel(&e->reaper);
+	timer_cancel(&e->stop_timer);
+	log_limit_free(e->limit);
+	pool_free(e->pool);
+	free(e->by_call);
+	engine_config_unref(e->config);
+}
+
+int
+engine_run(void)
+{
+	struct priv_start s;
+	struct engine *e = calloc(1, sizeof *e);
+	int status = 1;
+
+	if (e == NULL || priv_receive_start(PRIV_FD, &s) < 0) {
+		log_warn("engine did not get its start message error=\"%s\"", strerror(errno));
+		goto out;
+	}
+	if ((e->loop = loop_new()) == NULL || sandbox_engine() < 0) {
+		log_warn("engine not started error=\"%s\"", strerror(errno));
+		goto out;
+	}
+	if (engine_init(e, &s) < 0) {
+		log_warn("engine not started error=\"%s\"", strerror(errno));
+		goto out;
+	}
+	log_info("engine started node=%s workers=%u pool=%u users=%zu", e->node, e->workers,
+	    pool_size(e->pool), secrets_count(e->config->secrets));
+	if (!s.standby && engine_promote(e, 0, NULL, NULL) < 0)
+		goto out;
+	loop_run(e->loop);
+	engine_fini(e);
+	loop_free(e->loop);
+	status = 0;
+out:
+	free(e);
+	return status;
+}

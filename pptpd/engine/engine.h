@@ -1,0 +1,113 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The engine: the unprivileged process that talks to clients. It owns the control connections
+ * (ctrl.h), their calls and sessions (session.h), the data plane, the address pool and the control
+ * socket; this file holds what they share. One thread but for the data plane's workers.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "common/answer.h"
+#include "common/conf.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "pptpd/conf/pool.h"
+#include "pptpd/conf/secrets.h"
+#include "pptpd/conf/settings.h"
+#include "pptpd/data/dataplane.h"
+#include "pptpd/ppp/ppp.h"
+#include "pptpd/priv/priv.h"
+
+struct ctrl;
+struct session;
+
+TAILQ_HEAD(ctrl_list, ctrl);
+LIST_HEAD(ctrl_bucket, ctrl);
+TAILQ_HEAD(session_list, session);
+
+/* One generation of the configuration; a session keeps the one that it began with. */
+struct engine_config {
+	unsigned refs;
+	struct settings *settings;
+	struct secrets *secrets;
+	struct ppp_config ppp;
+};
+
+enum engine_role {
+	ROLE_STANDBY,	/* mirrors; answers nobody */
+	ROLE_ACTIVE,	/* serves */
+};
+
+/* Something to free when no callback of its own is on the stack. */
+struct reap {
+	STAILQ_ENTRY(reap) next;
+	void (*free)(void *object);
+	void *object;
+};
+
+struct engine_stats {
+	uint64_t accepted, refused_connections;
+	uint64_t sessions_started, sessions_up;
+	uint64_t ended[32];			/* by enum session_end */
+	uint64_t control_malformed, control_ignored;
+};
+
+#define ENGINE_BUCKETS 1024	/* control connections by client address */
+
+struct engine {
+	struct loop *loop;
+	struct priv *priv;
+	struct dataplane *dp;
+	struct answer_server *control;
+	struct engine_config *config;
+	struct pool *pool;
+	char node[64];
+	enum engine_role role;
+	unsigned workers;
+	bool listening, stopping;
+	uint64_t epoch;
+	uint64_t started_ms;
+	struct ctrl_list ctrls;			/* newest last */
+	struct ctrl_list half_open;		/* those without SCCRQ yet; oldest first */
+	struct ctrl_bucket by_peer[ENGINE_BUCKETS];
+	unsigned n_ctrls, n_half_open;
+	struct session **by_call;		/* [65536], by our call id */
+	unsigned n_sessions;
+	uint16_t next_call_id;
+	uint32_t next_session;			/* counter of session ids */
+	uint32_t boot_id;			/* random, part of accounting ids */
+	struct timer reaper, stop_timer;
+	STAILQ_HEAD(, reap) dead;
+	struct log_limit *limit;		/* for what input causes, by peer address */
+	struct engine_stats stats;
+};
+
+/* Runs the engine on PRIV_FD until the end; returns the exit status. */
+int engine_run(void);
+
+struct engine_config *engine_config_ref(struct engine_config *c);
+void engine_config_unref(struct engine_config *c);
+
+/* Calls r->free(r->object) from the loop, with nothing of the object on the stack. */
+void engine_reap(struct engine *e, struct reap *r, void (*free_object)(void *object), void *object);
+
+/* True when a message caused by this peer may be logged now. */
+bool engine_log_ok(struct engine *e, uint32_t peer_ip);
+
+/* Role changes, idempotent; a lower epoch is refused with ESTALE. done is called when it is in force. */
+int engine_promote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg);
+int engine_demote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg);
+const char *engine_role_name(enum engine_role r);
+
+/* The control socket (control.c). */
+struct answer_server *control_new(struct engine *e, int fd);
+
+/* The data plane's callbacks find the session by their owner pointer (session.c). */
+extern const struct dp_ops session_dp_ops;
+
+#endif

@@ -1,0 +1,445 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Encoding: u16 version, u16 length of what follows, then fields {u16 tag, u16 length, value}. Each
+ * group of struct session_record is one field whose value is its members in order. What a later
+ * version adds gets tags of its own: those are kept and passed on by a version that lacks them.
+ */
+#include "pptpd/engine/record.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum record_tag {
+	TAG_ID = 1,
+	TAG_TCP,
+	TAG_CTRL,
+	TAG_TAIL,
+	TAG_PARTIAL,
+	TAG_CALL,
+	TAG_PPP,
+	TAG_PEER_NAME,
+	TAG_MPPE_TX,
+	TAG_MPPE_RX,
+	TAG_USER,
+	TAG_ACCT_ID,
+	TAG_NT_HASH,
+	TAG_ACCOUNTING,
+	TAG_TIMERS,
+};
+
+static uint8_t *
+field_begin(struct wr *w, uint16_t tag)
+{
+	wr_u16(w, tag);
+	return wr_reserve(w, 2);
+}
+
+static void
+field_end(struct wr *w, uint8_t *at)
+{
+	if (at != NULL)
+		wr_patch_u16(w, at, (uint16_t)(w->p - at - 2));
+}
+
+static void
+put_bytes(struct wr *w, uint16_t tag, const void *bytes, size_t len)
+{
+	uint8_t *at;
+
+	if (len == 0)
+		return;
+	at = field_begin(w, tag);
+	wr_copy(w, bytes, len);
+	field_end(w, at);
+}
+
+static void
+put_tcp(struct wr *w, const struct tcp_snapshot *t)
+{
+	uint8_t *at = field_begin(w, TAG_TCP);
+
+	wr_u32(w, t->peer_ip);
+	wr_u32(w, t->local_ip);
+	wr_u16(w, t->peer_port);
+	wr_u16(w, t->local_port);
+	wr_u32(w, t->snd0);
+	wr_u32(w, t->rcv0);
+	wr_u16(w, t->mss);
+	wr_u8(w, t->options);
+	wr_u8(w, t->snd_wscale);
+	wr_u8(w, t->rcv_wscale);
+	wr_u32(w, t->tsval);
+	wr_u64(w, t->sampled_ms);
+	field_end(w, at);
+}
+
+static void
+get_tcp(struct rd *r, struct tcp_snapshot *t)
+{
+	t->peer_ip = rd_u32(r);
+	t->local_ip = rd_u32(r);
+	t->peer_port = rd_u16(r);
+	t->local_port = rd_u16(r);
+	t->snd0 = rd_u32(r);
+	t->rcv0 = rd_u32(r);
+	t->mss = rd_u16(r);
+	t->options = rd_u8(r);
+	t->snd_wscale = rd_u8(r);
+	t->rcv_wscale = rd_u8(r);
+	t->tsval = rd_u32(r);
+	t->sampled_ms = rd_u64(r);
+}
+
+static void
+put_ctrl(struct wr *w, const struct record_ctrl *c)
+{
+	uint8_t *at = field_begin(w, TAG_CTRL);
+
+	wr_u32(w, c->rx_bytes);
+	wr_u32(w, c->tx_bytes);
+	wr_u8(w, c->state);
+	wr_u32(w, c->echo_id);
+	wr_u32(w, c->peer_echo_id);
+	field_end(w, at);
+}
+
+static void
+get_ctrl(struct rd *r, struct record_ctrl *c)
+{
+	c->rx_bytes = rd_u32(r);
+	c->tx_bytes = rd_u32(r);
+	c->state = rd_u8(r);
+	c->echo_id = rd_u32(r);
+	c->peer_echo_id = rd_u32(r);
+}
+
+static void
+put_call(struct wr *w, const struct record_call *c)
+{
+	uint8_t *at = field_begin(w, TAG_CALL);
+
+	wr_u16(w, c->call_id);
+	wr_u16(w, c->peer_call_id);
+	wr_u16(w, c->serial);
+	wr_u16(w, c->window);
+	wr_u32(w, c->tx_seq);
+	wr_u32(w, c->rx_seq);
+	wr_u32(w, c->tx_acked);
+	field_end(w, at);
+}
+
+static void
+get_call(struct rd *r, struct record_call *c)
+{
+	c->call_id = rd_u16(r);
+	c->peer_call_id = rd_u16(r);
+	c->serial = rd_u16(r);
+	c->window = rd_u16(r);
+	c->tx_seq = rd_u32(r);
+	c->rx_seq = rd_u32(r);
+	c->tx_acked = rd_u32(r);
+}
+
+#define PPP_FLAG_PEER_PFC  0x01
+#define PPP_FLAG_PEER_ACFC 0x02
+#define PPP_FLAG_OUR_PFC   0x04
+#define PPP_FLAG_OUR_ACFC  0x08
+#define PPP_FLAG_UP	   0x10
+
+static void
+put_ppp(struct wr *w, const struct ppp_state *p)
+{
+	uint8_t *at = field_begin(w, TAG_PPP);
+
+	wr_u16(w, p->our_mru);
+	wr_u16(w, p->peer_mru);
+	wr_u32(w, p->our_magic);
+	wr_u32(w, p->peer_magic);
+	wr_u32(w, p->our_accm);
+	wr_u32(w, p->peer_accm);
+	wr_u8(w, (uint8_t)((p->peer_pfc ? PPP_FLAG_PEER_PFC : 0) | (p->peer_acfc ? PPP_FLAG_PEER_ACFC : 0) |
+	    (p->our_pfc ? PPP_FLAG_OUR_PFC : 0) | (p->our_acfc ? PPP_FLAG_OUR_ACFC : 0) |
+	    (p->up ? PPP_FLAG_UP : 0)));
+	wr_u8(w, p->lcp_state);
+	wr_u8(w, p->auth_state);
+	wr_u8(w, p->ccp_state);
+	wr_u8(w, p->ipcp_state);
+	wr_u8(w, p->lcp_id);
+	wr_u8(w, p->chap_id);
+	wr_u8(w, p->ccp_id);
+	wr_u8(w, p->ipcp_id);
+	wr_u32(w, p->ccp_bits);
+	wr_u32(w, p->addresses.local_ip);
+	wr_u32(w, p->addresses.peer_ip);
+	wr_u32(w, p->dns[0]);
+	wr_u32(w, p->dns[1]);
+	wr_u16(w, p->mtu);
+	field_end(w, at);
+}
+
+static void
+get_ppp(struct rd *r, struct ppp_state *p)
+{
+	uint8_t flags;
+
+	p->our_mru = rd_u16(r);
+	p->peer_mru = rd_u16(r);
+	p->our_magic = rd_u32(r);
+	p->peer_magic = rd_u32(r);
+	p->our_accm = rd_u32(r);
+	p->peer_accm = rd_u32(r);
+	flags = rd_u8(r);
+	p->peer_pfc = flags & PPP_FLAG_PEER_PFC;
+	p->peer_acfc = flags & PPP_FLAG_PEER_ACFC;
+	p->our_pfc = flags & PPP_FLAG_OUR_PFC;
+	p->our_acfc = flags & PPP_FLAG_OUR_ACFC;
+	p->up = flags & PPP_FLAG_UP;
+	p->lcp_state = rd_u8(r);
+	p->auth_state = rd_u8(r);
+	p->ccp_state = rd_u8(r);
+	p->ipcp_state = rd_u8(r);
+	p->lcp_id = rd_u8(r);
+	p->chap_id = rd_u8(r);
+	p->ccp_id = rd_u8(r);
+	p->ipcp_id = rd_u8(r);
+	p->ccp_bits = rd_u32(r);
+	p->addresses.local_ip = rd_u32(r);
+	p->addresses.peer_ip = rd_u32(r);
+	p->dns[0] = rd_u32(r);
+	p->dns[1] = rd_u32(r);
+	p->mtu = rd_u16(r);
+}
+
+static void
+put_mppe(struct wr *w, uint16_t tag, const struct record_mppe *m)
+{
+	uint8_t *at = field_begin(w, tag);
+
+	wr_copy(w, m->master, sizeof m->master);
+	wr_copy(w, m->session, sizeof m->session);
+	wr_u64(w, m->index);
+	field_end(w, at);
+}
+
+static void
+get_mppe(struct rd *r, struct record_mppe *m)
+{
+	rd_copy(r, m->master, sizeof m->master);
+	rd_copy(r, m->session, sizeof m->session);
+	m->index = rd_u64(r);
+}
+
+static void
+put_accounting(struct wr *w, const struct record_accounting *a)
+{
+	uint8_t *at = field_begin(w, TAG_ACCOUNTING);
+
+	wr_u64(w, a->rx_packets);
+	wr_u64(w, a->rx_octets);
+	wr_u64(w, a->tx_packets);
+	wr_u64(w, a->tx_octets);
+	wr_u64(w, a->started_ms);
+	field_end(w, at);
+}
+
+static void
+get_accounting(struct rd *r, struct record_accounting *a)
+{
+	a->rx_packets = rd_u64(r);
+	a->rx_octets = rd_u64(r);
+	a->tx_packets = rd_u64(r);
+	a->tx_octets = rd_u64(r);
+	a->started_ms = rd_u64(r);
+}
+
+static void
+put_timers(struct wr *w, const struct record_timers *t)
+{
+	uint8_t *at = field_begin(w, TAG_TIMERS);
+
+	wr_u32(w, t->idle_s);
+	wr_u32(w, t->maxconnect_s);
+	wr_u16(w, t->lcp_echo_interval_s);
+	wr_u8(w, t->lcp_echo_failure);
+	field_end(w, at);
+}
+
+static void
+get_timers(struct rd *r, struct record_timers *t)
+{
+	t->idle_s = rd_u32(r);
+	t->maxconnect_s = rd_u32(r);
+	t->lcp_echo_interval_s = rd_u16(r);
+	t->lcp_echo_failure = rd_u8(r);
+}
+
+int
+record_encode(const struct session_record *r, struct wr *w)
+{
+	uint8_t *len_at, *at;
+
+	wr_u16(w, RECORD_VERSION);
+	len_at = wr_reserve(w, 2);
+	at = field_begin(w, TAG_ID);
+	wr_u32(w, r->id);
+	field_end(w, at);
+	put_tcp(w, &r->ctrl.tcp);
+	put_ctrl(w, &r->ctrl);
+	put_bytes(w, TAG_TAIL, r->ctrl.tail, r->ctrl.tail_len);
+	put_bytes(w, TAG_PARTIAL, r->ctrl.partial, r->ctrl.partial_len);
+	put_call(w, &r->call);
+	put_ppp(w, &r->ppp);
+	put_bytes(w, TAG_PEER_NAME, r->ppp.peer_name, strnlen(r->ppp.peer_name, PPP_NAME_MAX - 1));
+	put_mppe(w, TAG_MPPE_TX, &r->mppe_tx);
+	put_mppe(w, TAG_MPPE_RX, &r->mppe_rx);
+	put_bytes(w, TAG_USER, r->identity.user, strnlen(r->identity.user, PPP_NAME_MAX - 1));
+	put_bytes(w, TAG_ACCT_ID, r->identity.acct_id, strnlen(r->identity.acct_id, RECORD_ACCT_ID_LEN));
+	put_bytes(w, TAG_NT_HASH, r->identity.nt_hash, sizeof r->identity.nt_hash);
+	put_accounting(w, &r->accounting);
+	put_timers(w, &r->timers);
+	wr_copy(w, r->unknown, r->unknown_len);
+	if (len_at != NULL)
+		wr_patch_u16(w, len_at, (uint16_t)(w->p - len_at - 2));
+	if (!wr_ok(w)) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return 0;
+}
+
+/* A byte string of at most max; longer is an error of the sender. */
+static void
+get_bytes(struct rd *f, void *dst, size_t max, uint16_t *len)
+{
+	size_t n = rd_left(f);
+
+	if (n > max) {
+		rd_fail(f);
+		return;
+	}
+	rd_copy(f, dst, n);
+	if (len != NULL)
+		*len = (uint16_t)n;
+}
+
+static void
+get_name(struct rd *f, char *dst, size_t size)
+{
+	uint16_t n = 0;
+
+	get_bytes(f, dst, size - 1, &n);
+	dst[n] = '\0';
+}
+
+static void
+keep_unknown(struct session_record *r, uint16_t tag, struct rd *f)
+{
+	struct wr w = wr_init(r->unknown + r->unknown_len, sizeof r->unknown - r->unknown_len);
+	size_t n = rd_left(f);
+
+	wr_u16(&w, tag);
+	wr_u16(&w, (uint16_t)n);
+	if (!wr_ok(&w) || wr_room(&w) < n) {
+		rd_fail(f);
+		return;
+	}
+	wr_copy(&w, rd_bytes(f, n), n);
+	r->unknown_len = (uint16_t)(r->unknown_len + wr_len(&w));
+}
+
+static void
+get_field(struct session_record *r, uint16_t tag, struct rd *f)
+{
+	switch (tag) {
+	case TAG_ID:
+		r->id = rd_u32(f);
+		break;
+	case TAG_TCP:
+		get_tcp(f, &r->ctrl.tcp);
+		break;
+	case TAG_CTRL:
+		get_ctrl(f, &r->ctrl);
+		break;
+	case TAG_TAIL:
+		get_bytes(f, r->ctrl.tail, sizeof r->ctrl.tail, &r->ctrl.tail_len);
+		break;
+	case TAG_PARTIAL:
+		get_bytes(f, r->ctrl.partial, sizeof r->ctrl.partial, &r->ctrl.partial_len);
+		break;
+	case TAG_CALL:
+		get_call(f, &r->call);
+		break;
+	case TAG_PPP:
+		get_ppp(f, &r->ppp);
+		break;
+	case TAG_PEER_NAME:
+		get_name(f, r->ppp.peer_name, sizeof r->ppp.peer_name);
+		break;
+	case TAG_MPPE_TX:
+		get_mppe(f, &r->mppe_tx);
+		break;
+	case TAG_MPPE_RX:
+		get_mppe(f, &r->mppe_rx);
+		break;
+	case TAG_USER:
+		get_name(f, r->identity.user, sizeof r->identity.user);
+		break;
+	case TAG_ACCT_ID:
+		get_name(f, r->identity.acct_id, sizeof r->identity.acct_id);
+		break;
+	case TAG_NT_HASH:
+		rd_copy(f, r->identity.nt_hash, sizeof r->identity.nt_hash);
+		break;
+	case TAG_ACCOUNTING:
+		get_accounting(f, &r->accounting);
+		break;
+	case TAG_TIMERS:
+		get_timers(f, &r->timers);
+		break;
+	default:
+		keep_unknown(r, tag, f);
+		break;
+	}
+}
+
+int
+record_decode(struct session_record *r, struct rd *in)
+{
+	uint16_t version, tag;
+	struct rd body, f;
+
+	memset(r, 0, sizeof *r);
+	version = rd_u16(in);
+	body = rd_sub(in, rd_u16(in));
+	if (!rd_ok(in)) {
+		errno = EBADMSG;
+		return -1;
+	}
+	if (version == 0 || version > RECORD_VERSION) {
+		errno = EPROTO;
+		return -1;
+	}
+	while (rd_left(&body) > 0) {
+		tag = rd_u16(&body);
+		f = rd_sub(&body, rd_u16(&body));
+		get_field(r, tag, &f);
+		if (!rd_ok(&f) || !rd_ok(&body)) {
+			record_wipe(r);
+			errno = EBADMSG;
+			return -1;
+		}
+	}
+	if (r->call.call_id == 0) {
+		record_wipe(r);
+		errno = EPROTO;
+		return -1;
+	}
+	return 0;
+}
+
+void
+record_wipe(struct session_record *r)
+{
+	explicit_bzero(r, sizeof *r);
+}

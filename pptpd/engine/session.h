@@ -1,0 +1,77 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A session: one PPTP call (RFC 2637 §3.2, PAC side) with its PPP link, its user, its address and
+ * its data-plane halves. It belongs to a control connection until it ends; its memory goes when the
+ * data plane and the monitor have let go too.
+ */
+#ifndef ENGINE_SESSION_H
+#define ENGINE_SESSION_H
+
+#include "common/fsm.h"
+#include "pptpd/engine/engine.h"
+#include "pptpd/engine/record.h"
+
+enum call_state {
+	CALL_WAIT_GUARD,	/* Outgoing-Call-Request seen; the firewall does not know the call yet */
+	CALL_ESTABLISHED,
+	CALL_CLOSED,
+};
+
+enum session_end {		/* why a session ended; session_end_name() */
+	END_PPP = 0,		/* + enum ppp_cause: PPP_CAUSE_MAX values */
+	END_CALL_CLEAR = PPP_CAUSE_MAX,
+	END_CONTROL_LOST,	/* the control connection went */
+	END_KICKED,
+	END_REPLACED,		/* its user came again and its address is wanted */
+	END_MAXCONNECT,
+	END_DEMOTED,
+	END_SHUTDOWN,
+	END_RESOURCES,
+	END_MAX
+};
+
+struct session {
+	TAILQ_ENTRY(session) entry;	/* of its control connection */
+	struct engine *engine;
+	struct engine_config *config;
+	struct ctrl *ctrl;		/* NULL once the call is closed */
+	struct fsm call;
+	struct ppp *ppp;
+	struct dp_session *dp;
+	uint32_t id;
+	uint16_t call_id, peer_call_id, serial, window;
+	uint32_t peer_ip;		/* the client's outer address */
+	uint32_t address;		/* inner, 0 = none yet */
+	bool has_route, in_set;
+	bool up, closing;
+	unsigned pending;		/* answers of the monitor still to come */
+	enum session_end end;
+	const char *end_detail;		/* the link's own words, while its callback runs */
+	uint64_t seen_rx_ms;		/* data path's last sign of life that the link was told of */
+	uint64_t started_ms;		/* loop clock */
+	uint64_t started_wall_ms;
+	struct timer timer;		/* maxconnect and idle */
+	struct record_identity identity;
+	struct record_mppe mppe_tx, mppe_rx;	/* start keys; the data plane's halves hold the live ones */
+	struct reap reap;
+};
+
+/* An Outgoing-Call-Request arrived on c: answers it, now or when the firewall knows the call. */
+void session_open(struct ctrl *c, const struct pptp_message *ocrq);
+/* The client's Call-Clear-Request: answered with Call-Disconnect-Notify, result 4. */
+void session_clear(struct session *s);
+/* Ends the link in order: LCP Terminate-Request first, then Call-Disconnect-Notify. */
+void session_hangup(struct session *s, enum session_end end);
+/* Ends it at once. tell = say Call-Disconnect-Notify on the control connection. */
+void session_close(struct session *s, enum session_end end, bool tell);
+struct session *session_by_peer_id(struct ctrl *c, uint16_t peer_call_id);
+const char *session_end_name(enum session_end end);
+/* The data plane or the monitor let go of it: frees it if it has ended and was the last to hold it. */
+void session_released(struct session *s);
+/* At the engine's end, when data plane and monitor are gone: frees it whatever it waits for. */
+void session_abandon(struct session *s);
+/* Fills in the record from all of its parts. */
+void session_record(const struct session *s, struct session_record *r);
+
+#endif
