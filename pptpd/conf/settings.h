@@ -29,6 +29,8 @@ int ip_list_parse(const char *s, struct ip_list *l, const char **want);
 void ip_list_fini(struct ip_list *l);
 bool ip_list_has(const struct ip_list *l, uint32_t ip);
 uint32_t ip_list_at(const struct ip_list *l, uint32_t i);	/* 0 <= i < total */
+bool ip_lists_overlap(const struct ip_list *a, const struct ip_list *b);	/* true without memory */
+void ip_list_print(const struct ip_list *l, FILE *f);	/* as ip_list_parse() reads it */
 
 struct settings {
 	/* pptpd.conf: poptop's directives */
@@ -55,8 +57,9 @@ struct settings {
 	bool standby;			/* role standby|active, default active */
 	/* options.pptpd: pppd's */
 	char *name;			/* name: default the empty string until the caller sets its host name */
-	bool refuse_pap, refuse_chap, refuse_mschap, refuse_eap;
-	bool require_mschap_v2, require_mppe_128;
+	bool use_host_name;		/* usehostname: overrides name, which settings_check() then empties */
+	bool refuse_pap, refuse_chap, refuse_mschap, refuse_eap;	/* as written; refused in any case */
+	bool require_mschap_v2, require_mppe_128;	/* always true: nothing weaker is ever accepted */
 	bool proxyarp, ppp_debug;
 	uint32_t dns[2], wins[2];
 	unsigned n_dns, n_wins;
@@ -80,7 +83,14 @@ int settings_parse_options(struct settings *s, const char *file, const char *tex
  * the one warning for ignored options.
  */
 int settings_check(struct settings *s, const char *file, struct conf_errors *e);
-/* Both files again as text; parsing it gives the same settings (print → parse → print is a fixpoint). */
+/*
+ * Both files again as text; parsing it gives the same settings (print → parse → print is a fixpoint),
+ * but for `ignored`: what means nothing here is not printed. Either file may be NULL.
+ */
 void settings_print(const struct settings *s, FILE *main_file, FILE *options_file);
+/* The first directive that differs and cannot change while the daemon runs; NULL = none. */
+const char *settings_needs_restart(const struct settings *old, const struct settings *new);
+/* Notes a name for the one warning about what means nothing here; once per name. */
+int settings_ignore(struct settings *s, const char *name);
 
 #endif
