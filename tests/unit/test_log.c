@@ -198,7 +198,9 @@ static void
 test_closed_sink(void **state)
 {
 	log_init("test", 1000, false); /* no such descriptor */
+	errno = ENOENT;
 	log_info("nowhere");
+	assert_int_equal(errno, ENOENT);
 	assert_string_equal(logged(), "");
 }
 
