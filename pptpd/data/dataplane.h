@@ -50,7 +50,10 @@ struct dp_session_config {
 	void *owner;
 };
 
-/* Starts the threads (signals blocked in them). NULL with errno. All calls below: main thread only. */
+/*
+ * Starts the threads (signals blocked in them). NULL with errno; the descriptors then stay the
+ * caller's. All calls below: main thread only.
+ */
 struct dataplane *dp_new(struct loop *l, const struct dp_config *c, const struct dp_ops *ops, void *arg);
 void dp_free(struct dataplane *dp);	/* joins the threads; frees every session without callbacks */
 

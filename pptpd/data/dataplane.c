@@ -1,0 +1,529 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The main thread's side of the data plane. It makes and frees sessions and tells the workers what
+ * to do with the halves. An order that must not be lost is a bit in the half's struct late plus the
+ * values that it needs in the cold part: the order is built when there is room in the ring, so a
+ * full ring costs no memory, and a later value simply replaces one that is still waiting.
+ *
+ * Invariants: orders of one half enter the ring in the order of enum order_kind, and halves enter
+ * it in the order in which they became late. A session is freed when both halves' release notes are
+ * read.
+ */
+#include "pptpd/data/dataplane.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/conf.h"
+#include "common/log.h"
+#include "pptpd/data/internal.h"
+
+#define LATE_RETRY_MS 1
+#define NOTES_A_TURN  256
+
+struct dataplane {
+	struct loop *loop;
+	struct dp_config config;
+	struct dp_ops ops;
+	void *arg;
+	struct worker *workers; /* config.workers of them */
+	pthread_t threads[DP_WORKERS_MAX];
+	unsigned started;
+	struct dp_session *sessions;
+	struct dp_session *by_call[CALLS];
+	struct dp_counters ended;
+};
+
+const char *
+dp_drop_name(enum dp_drop d)
+{
+	static const char *const names[DP_DROP_MAX] = {
+	    [DP_DROP_GRE_HEADER] = "gre-header",
+	    [DP_DROP_UNKNOWN_CALL] = "unknown-call",
+	    [DP_DROP_FOREIGN_PEER] = "foreign-peer",
+	    [DP_DROP_DUPLICATE] = "duplicate",
+	    [DP_DROP_LATE] = "late",
+	    [DP_DROP_LOST] = "lost",
+	    [DP_DROP_PPP] = "ppp",
+	    [DP_DROP_CLEAR_IP] = "clear-ip",
+	    [DP_DROP_MPPE] = "mppe",
+	    [DP_DROP_INSANE] = "insane",
+	    [DP_DROP_SOURCE] = "source",
+	    [DP_DROP_NOT_UP] = "not-up",
+	    [DP_DROP_NO_ROUTE] = "no-route",
+	    [DP_DROP_TOO_BIG] = "too-big",
+	    [DP_DROP_TUN_WRITE] = "tun-write",
+	    [DP_DROP_SEND_EPERM] = "send-eperm",
+	    [DP_DROP_SEND_ENOBUFS] = "send-enobufs",
+	    [DP_DROP_SEND_OTHER] = "send-other",
+	    [DP_DROP_RING] = "ring",
+	};
+
+	return d < DP_DROP_MAX ? names[d] : "?";
+}
+
+/* Counters */
+
+static uint64_t
+get(const _Atomic uint64_t *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+static uint64_t
+later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* All but packets and octets, whose place depends on the half. */
+static void
+add_tally(struct dp_counters *c, const struct tally *t)
+{
+	c->rx_reordered += get(&t->reordered);
+	c->icmp_frag_needed += get(&t->icmp_frag_needed);
+	c->fragmented += get(&t->fragmented);
+	c->mss_clamped += get(&t->mss_clamped);
+	c->acks_alone += get(&t->acks_alone);
+	c->last_rx_ms = later(c->last_rx_ms, get(&t->last_ms));
+	c->last_data_ms = later(c->last_data_ms, get(&t->last_data_ms));
+	for (unsigned i = 0; i < DP_DROP_MAX; i++)
+		c->drops[i] += get(&t->drops[i]);
+}
+
+/* The sums of a session; its numbers and indices mean nothing in a sum. */
+static void
+add_session(struct dp_counters *c, const struct dp_session *s)
+{
+	add_tally(c, &s->rx.tally);
+	add_tally(c, &s->tx.tally);
+	c->rx_packets += get(&s->rx.tally.packets);
+	c->rx_octets += get(&s->rx.tally.octets);
+	c->tx_packets += get(&s->tx.tally.packets);
+	c->tx_octets += get(&s->tx.tally.octets);
+}
+
+void
+dp_session_counters(const struct dp_session *s, struct dp_counters *c)
+{
+	memset(c, 0, sizeof(*c));
+	add_session(c, s);
+	c->tx_seq = atomic_load_explicit(&s->tx.next, memory_order_relaxed);
+	c->rx_seq = atomic_load_explicit(&s->ack.received, memory_order_relaxed);
+	c->tx_acked = atomic_load_explicit(&s->peer_acked, memory_order_relaxed);
+	c->tx_index = get(&s->tx.index);
+	c->rx_index = get(&s->rx.index);
+}
+
+void
+dp_totals(const struct dataplane *dp, struct dp_counters *c)
+{
+	*c = dp->ended;
+	for (unsigned i = 0; i < dp->config.workers; i++)
+		add_tally(c, &dp->workers[i].tally);
+}
+
+/* Orders */
+
+static struct order *
+reserve_order(
+    struct worker *w, struct dp_session *s, enum half half, enum order_kind kind, size_t len)
+{
+	struct order *o = ring_reserve(&w->orders, sizeof(*o) + len);
+
+	if (o != NULL)
+		*o = (struct order){.kind = (uint8_t)kind, .half = (uint8_t)half, .session = s};
+	return o;
+}
+
+/* One order from the cold part into the ring. False: no room. */
+static bool
+put_order(struct worker *w, struct dp_session *s, enum half half, enum order_kind kind)
+{
+	struct order *o = reserve_order(w, s, half, kind, 0);
+
+	if (o == NULL)
+		return false;
+	if (kind == ORDER_KEYS) {
+		memcpy(o->key, s->key[half], sizeof(o->key));
+		explicit_bzero(s->key[half], sizeof(s->key[half]));
+	} else if (kind == ORDER_LINK) {
+		o->up = s->up;
+		o->source = s->source;
+		o->link = s->link;
+	}
+	ring_commit(&w->orders);
+	return true;
+}
+
+/* All that waits for one half. False: no room for the rest of it. */
+static bool
+put_orders(struct worker *w, struct late *late)
+{
+	for (unsigned kind = 0; late->orders != 0; kind++) {
+		if ((late->orders & 1u << kind) == 0)
+			continue;
+		if (!put_order(w, late->session, late->half, (enum order_kind)kind))
+			return false;
+		late->orders &= (uint8_t) ~(1u << kind);
+	}
+	return true;
+}
+
+static void
+put_late(struct worker *w)
+{
+	struct late *late;
+
+	while ((late = w->late_head) != NULL && put_orders(w, late)) {
+		w->late_head = late->next;
+		if (w->late_head == NULL)
+			w->late_tail = &w->late_head;
+		late->queued = false;
+	}
+	ring_kick(&w->orders);
+	if (w->late_head != NULL)
+		timer_set(&w->late_timer, LATE_RETRY_MS);
+}
+
+static void
+late_cb(void *arg)
+{
+	put_late(arg);
+}
+
+static void
+give_order(struct dataplane *dp, struct dp_session *s, enum half half, enum order_kind kind)
+{
+	struct worker *w = &dp->workers[s->worker[half]];
+	struct late *late = &s->late[half];
+
+	late->orders |= (uint8_t)(1u << kind);
+	if (!late->queued) {
+		late->queued = true;
+		late->next = NULL;
+		*w->late_tail = late;
+		w->late_tail = &late->next;
+	}
+	put_late(w);
+}
+
+static void
+give_both(struct dataplane *dp, struct dp_session *s, enum order_kind kind)
+{
+	give_order(dp, s, HALF_RX, kind);
+	give_order(dp, s, HALF_TX, kind);
+}
+
+/* Notes */
+
+static void
+free_session(struct dp_session *s)
+{
+	gre_rx_fini(&s->rx.gre);
+	mppe_fini(&s->rx.mppe);
+	mppe_fini(&s->tx.mppe);
+	explicit_bzero(s->key, sizeof(s->key));
+	free(s);
+}
+
+static void
+released(struct dataplane *dp, struct dp_session *s, enum half half)
+{
+	void *owner = s->owner;
+
+	s->released[half] = true;
+	if (!s->released[HALF_RX] || !s->released[HALF_TX])
+		return;
+	add_session(&dp->ended, s);
+	dp->by_call[s->call_id] = NULL;
+	if (s->prev != NULL)
+		s->prev->next = s->next;
+	else
+		dp->sessions = s->next;
+	if (s->next != NULL)
+		s->next->prev = s->prev;
+	free_session(s);
+	dp->ops.on_detached(dp->arg, owner);
+}
+
+static void
+take_note(struct dataplane *dp, const struct note *n)
+{
+	struct dp_session *s = n->session;
+
+	if (n->kind == NOTE_RELEASED) {
+		released(dp, s, (enum half)n->half);
+		return;
+	}
+	atomic_fetch_add_explicit(&s->notes_read, 1, memory_order_relaxed);
+	if (s->detaching)
+		return;
+	if (n->kind == NOTE_FRAME)
+		dp->ops.on_frame(dp->arg, s->owner, n->protocol, n->payload, n->len);
+	else
+		dp->ops.on_unknown(
+		    dp->arg, s->owner, n->protocol, n->payload, n->len, n->was_encrypted);
+}
+
+static void
+notes_cb(int events, void *arg)
+{
+	struct worker *w = arg;
+	const struct note *n;
+	size_t len;
+
+	ring_clear(&w->notes);
+	for (unsigned i = 0; i < NOTES_A_TURN; i++) {
+		n = ring_peek(&w->notes, &len);
+		if (n == NULL)
+			return;
+		take_note(w->dp, n);
+		ring_pop(&w->notes);
+	}
+	ring_rewake(&w->notes);
+}
+
+/* Sessions */
+
+struct dp_session *
+dp_attach(struct dataplane *dp, const struct dp_session_config *c)
+{
+	unsigned worker = c->call_id % dp->config.workers;
+	struct dp_session *s;
+
+	if (dp->by_call[c->call_id] != NULL) {
+		errno = EEXIST;
+		return NULL;
+	}
+	s = aligned_alloc(alignof(struct dp_session), sizeof(*s));
+	if (s == NULL)
+		return NULL;
+	memset(s, 0, sizeof(*s));
+	s->call_id = c->call_id;
+	s->peer_call_id = s->tx.gre.peer_call_id = c->peer_call_id;
+	s->peer_ip = c->peer_ip;
+	s->local_ip = c->local_ip;
+	s->owner = c->owner;
+	s->worker[HALF_RX] = s->worker[HALF_TX] = worker;
+	for (unsigned half = 0; half < HALVES; half++)
+		s->late[half] = (struct late){.session = s, .half = (enum half)half};
+	gre_rx_init(&s->rx.gre, dp->config.reorder_window, dp->config.reorder_timeout_us);
+	s->rx.gap.owner = s->rx.ack.owner = s;
+	s->next = dp->sessions;
+	if (s->next != NULL)
+		s->next->prev = s;
+	dp->sessions = dp->by_call[s->call_id] = s;
+	give_order(dp, s, HALF_RX, ORDER_ATTACH);
+	return s;
+}
+
+int
+dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol, const uint8_t *payload,
+    size_t len)
+{
+	struct worker *w = &dp->workers[s->worker[HALF_TX]];
+	struct order *o = NULL;
+
+	if (len > DP_FRAME_MAX) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	/* Behind a late order it would overtake. */
+	if (!s->late[HALF_TX].queued && !s->detaching)
+		o = reserve_order(w, s, HALF_TX, ORDER_FRAME, len);
+	if (o == NULL) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	o->protocol = protocol;
+	o->len = (uint16_t)len;
+	if (len > 0)
+		memcpy(o->payload, payload, len);
+	ring_commit(&w->orders);
+	ring_kick(&w->orders);
+	return 0;
+}
+
+void
+dp_set_keys(struct dataplane *dp, struct dp_session *s, const uint8_t send_key[static 16],
+    const uint8_t recv_key[static 16])
+{
+	if (s->detaching)
+		return;
+	memcpy(s->key[HALF_TX], send_key, 16);
+	memcpy(s->key[HALF_RX], recv_key, 16);
+	give_both(dp, s, ORDER_KEYS);
+}
+
+void
+dp_allow_source(struct dataplane *dp, struct dp_session *s, uint32_t ip)
+{
+	if (s->detaching)
+		return;
+	s->source = ip;
+	give_order(dp, s, HALF_RX, ORDER_LINK);
+}
+
+/* Points the TUN's queue choice at the session's worker, or takes the entry out (ip 0). */
+static void
+steer(struct dataplane *dp, struct dp_session *s, uint32_t ip)
+{
+	int map_fd = dp->config.steer_map_fd;
+
+	if (map_fd < 0 || ip == s->steered)
+		return;
+	if (s->steered != 0 && steer_clear(map_fd, s->steered, 32) < 0 && errno != ENOENT)
+		log_warn(
+		    "cannot clear steering ip=%s error=%s", conf_ipv4(s->steered), strerror(errno));
+	s->steered = ip;
+	if (ip != 0 && steer_set(map_fd, ip, 32, s->worker[HALF_TX]) < 0)
+		log_warn("cannot steer ip=%s error=%s", conf_ipv4(ip), strerror(errno));
+}
+
+void
+dp_up(struct dataplane *dp, struct dp_session *s, const struct dp_up *up)
+{
+	if (s->detaching)
+		return;
+	s->up = true;
+	s->link = *up;
+	s->source = up->peer_ip;
+	give_both(dp, s, ORDER_LINK);
+	steer(dp, s, up->peer_ip);
+}
+
+void
+dp_down(struct dataplane *dp, struct dp_session *s)
+{
+	if (s->detaching)
+		return;
+	s->up = false;
+	s->source = 0;
+	steer(dp, s, 0);
+	give_both(dp, s, ORDER_LINK);
+}
+
+void
+dp_detach(struct dataplane *dp, struct dp_session *s)
+{
+	if (s->detaching)
+		return;
+	s->detaching = true;
+	steer(dp, s, 0);
+	give_both(dp, s, ORDER_DETACH);
+}
+
+/* Start and end */
+
+static int
+start_threads(struct dataplane *dp)
+{
+	sigset_t all, old;
+	int error = 0;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (error == 0 && dp->started < dp->config.workers) {
+		error = pthread_create(
+		    &dp->threads[dp->started], NULL, worker_run, &dp->workers[dp->started]);
+		dp->started += error == 0;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+static int
+init_worker(struct dataplane *dp, struct worker *w, unsigned index)
+{
+	w->dp = dp;
+	timer_init(&w->late_timer, dp->loop, late_cb, w);
+	if (worker_init(w, &dp->config, index) < 0)
+		return -1;
+	return io_init(&w->notes_io, dp->loop, w->notes.event_fd, notes_cb, w);
+}
+
+/* Everything but the descriptors of the configuration. */
+static void
+undo(struct dataplane *dp)
+{
+	for (unsigned i = 0; i < dp->started; i++) {
+		atomic_store_explicit(&dp->workers[i].stop, true, memory_order_release);
+		ring_rewake(&dp->workers[i].orders);
+	}
+	for (unsigned i = 0; i < dp->started; i++)
+		pthread_join(dp->threads[i], NULL);
+	for (unsigned i = 0; dp->workers != NULL && i < dp->config.workers; i++) {
+		timer_cancel(&dp->workers[i].late_timer);
+		io_fini(&dp->workers[i].notes_io);
+		worker_fini(&dp->workers[i]);
+	}
+	while (dp->sessions != NULL) {
+		struct dp_session *s = dp->sessions;
+
+		dp->sessions = s->next;
+		free_session(s);
+	}
+	free(dp->workers);
+	free(dp);
+}
+
+struct dataplane *
+dp_new(struct loop *l, const struct dp_config *c, const struct dp_ops *ops, void *arg)
+{
+	struct dataplane *dp;
+	int saved;
+
+	if (c->workers < 1 || c->workers > DP_WORKERS_MAX ||
+	    (c->workers > 1 && c->steer_map_fd < 0) || c->reorder_window > GRE_RX_WINDOW_MAX) {
+		errno = EINVAL;
+		return NULL;
+	}
+	dp = calloc(1, sizeof(*dp));
+	if (dp == NULL)
+		return NULL;
+	dp->loop = l;
+	dp->config = *c;
+	dp->ops = *ops;
+	dp->arg = arg;
+	dp->workers = aligned_alloc(alignof(struct worker), c->workers * sizeof(struct worker));
+	if (dp->workers == NULL)
+		goto out;
+	memset(dp->workers, 0, c->workers * sizeof(struct worker));
+	for (unsigned i = 0; i < c->workers; i++)
+		dp->workers[i].epoll_fd = -1;
+	for (unsigned i = 0; i < c->workers; i++)
+		if (init_worker(dp, &dp->workers[i], i) < 0)
+			goto out;
+	if (start_threads(dp) == 0)
+		return dp;
+out:
+	saved = errno;
+	undo(dp);
+	errno = saved;
+	return NULL;
+}
+
+void
+dp_free(struct dataplane *dp)
+{
+	struct dp_config c;
+
+	if (dp == NULL)
+		return;
+	c = dp->config;
+	undo(dp);
+	for (unsigned i = 0; i < c.workers; i++) {
+		close(c.gre_fds[i]);
+		close(c.tun_fds[i]);
+	}
+	if (c.steer_map_fd >= 0)
+		close(c.steer_map_fd);
+}

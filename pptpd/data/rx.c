@@ -1,0 +1,299 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The receive half: GRE packet -> session -> order -> PPP -> MPPE -> TUN, or -> main thread. A
+ * packet that is in order stays in the receive buffer until it is decrypted; nothing is allocated
+ * for it.
+ *
+ * Invariants: what reaches the TUN was encrypted, is a sound IPv4 packet, and bears the session's
+ * inner source. A key index is committed only for a packet in order or one that proves itself, so a
+ * forged coherency count moves nothing.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "pptpd/data/internal.h"
+#include "pptpd/data/ipmtu.h"
+#include "pptpd/ppp/ppp.h"
+
+/* IP header with options, GRE header, and the largest frame. */
+#define PACKET_MAX (60 + GRE_HEADER_MAX + DP_FRAME_MAX + 8)
+
+struct rx_batch {
+	struct mmsghdr messages[DP_BATCH];
+	struct iovec vectors[DP_BATCH];
+	uint8_t bytes[DP_BATCH][PACKET_MAX];
+};
+
+/* What gre_rx_input() passes through. */
+struct delivery {
+	struct worker *w;
+	struct dp_session *s;
+};
+
+struct rx_batch *
+rx_batch_new(void)
+{
+	struct rx_batch *b = calloc(1, sizeof(*b));
+
+	if (b == NULL)
+		return NULL;
+	for (unsigned i = 0; i < DP_BATCH; i++) {
+		b->vectors[i] = (struct iovec){.iov_base = b->bytes[i], .iov_len = PACKET_MAX};
+		b->messages[i].msg_hdr.msg_iov = &b->vectors[i];
+		b->messages[i].msg_hdr.msg_iovlen = 1;
+	}
+	return b;
+}
+
+void
+rx_batch_free(struct rx_batch *b)
+{
+	free(b);
+}
+
+/* A decrypted packet that may go on. */
+static void
+to_tun(struct worker *w, struct rx_half *rx, uint8_t *packet, const struct ip4 *ip)
+{
+	if (rx->mtu != 0 && ipmtu_clamp_mss(packet, ip, rx->mtu))
+		tally_add(&rx->tally.mss_clamped, 1);
+	if (tun_write(w->tun_fd, packet, ip->total) < 0) {
+		tally_drop(&rx->tally, DP_DROP_TUN_WRITE);
+		return;
+	}
+	tally_add(&rx->tally.packets, 1);
+	tally_add(&rx->tally.octets, ip->total);
+	tally_set(&rx->tally.last_data_ms, w->now_us / 1000);
+}
+
+/* The protocol field of a decrypted frame, 1 or 2 bytes (RFC 1661 §6.5). False: there is none. */
+static bool
+read_protocol(struct rd *r, uint16_t *protocol)
+{
+	*protocol = rd_u8(r);
+	if ((*protocol & 1) == 0)
+		*protocol = (uint16_t)(*protocol << 8 | rd_u8(r));
+	return rd_ok(r) && (*protocol & 1) != 0;
+}
+
+/*
+ * A decrypted frame is what it should be, else why not. MPPE has no integrity of its own: this, and
+ * the order of the packets, are all the proof there is.
+ */
+static enum dp_drop
+judge(const struct rx_half *rx, bool has_protocol, uint16_t protocol, const struct rd *r,
+    struct ip4 *ip)
+{
+	if (!has_protocol || protocol != PPP_IP || ipmtu_parse(r->p, rd_left(r), ip) < 0)
+		return DP_DROP_INSANE;
+	if (rx->source == 0)
+		return DP_DROP_NOT_UP;
+	return ip->src == rx->source ? DP_DROP_MAX : DP_DROP_SOURCE;
+}
+
+static void
+decrypt(struct worker *w, struct dp_session *s, const uint8_t *bytes, size_t len)
+{
+	struct rx_half *rx = &s->rx;
+	uint8_t *plain = w->tun_buf + TUN_ROOM;
+	uint16_t protocol;
+	uint32_t skipped;
+	struct mppe next;
+	struct ip4 ip;
+	enum dp_drop why;
+	struct rd r;
+	bool has_protocol;
+
+	if (!rx->armed) {
+		tally_drop(&rx->tally, DP_DROP_MPPE);
+		return;
+	}
+	if (mppe_decrypt(&rx->mppe, bytes, len, plain, &next, &skipped) != MPPE_OK) {
+		mppe_fini(&next);
+		tally_drop(&rx->tally, DP_DROP_MPPE);
+		return;
+	}
+	r = rd_init(plain, len - MPPE_HEADER_LEN);
+	has_protocol = read_protocol(&r, &protocol);
+	why = judge(rx, has_protocol, protocol, &r, &ip);
+	if (skipped == 0 || why == DP_DROP_MAX)
+		mppe_commit(&rx->mppe, &next);
+	else
+		mppe_fini(&next);
+	tally_set(&rx->index, rx->mppe.index);
+	if (why == DP_DROP_MAX)
+		to_tun(w, rx, plain + (r.p - plain), &ip);
+	else if (why == DP_DROP_INSANE && skipped == 0 && has_protocol && protocol != PPP_IP &&
+		 protocol < 0x8000)
+		(void)worker_note(w, s, NOTE_UNKNOWN, protocol, r.p, rd_left(&r), true);
+	else
+		tally_drop(&rx->tally, why);
+}
+
+static void
+deliver(void *arg, uint32_t seq, const uint8_t *bytes, size_t len)
+{
+	struct delivery *d = arg;
+	struct rx_half *rx = &d->s->rx;
+	const uint8_t *payload;
+	size_t payload_len;
+	uint16_t protocol;
+
+	if (len == 0)
+		return;
+	if (ppp_decapsulate(bytes, len, &protocol, &payload, &payload_len) < 0) {
+		tally_drop(&rx->tally, DP_DROP_PPP);
+		return;
+	}
+	if (protocol == PPP_COMP)
+		decrypt(d->w, d->s, payload, payload_len);
+	else if (protocol == PPP_IP)
+		tally_drop(&rx->tally, DP_DROP_CLEAR_IP);
+	else
+		(void)worker_note(d->w, d->s, protocol >= 0x8000 ? NOTE_FRAME : NOTE_UNKNOWN,
+		    protocol, payload, payload_len, false);
+}
+
+/* What the order keeping did, for readers; and what it left to do later. */
+static void
+after_gre(struct worker *w, struct dp_session *s)
+{
+	struct rx_half *rx = &s->rx;
+	const struct gre_rx_stats *stats = &rx->gre.stats;
+
+	tally_set(&rx->tally.reordered, stats->reordered);
+	tally_set(&rx->tally.drops[DP_DROP_DUPLICATE], stats->duplicate);
+	tally_set(&rx->tally.drops[DP_DROP_LATE], stats->late + stats->suspect);
+	tally_set(&rx->tally.drops[DP_DROP_LOST], stats->lost);
+	gre_ack_received(&s->ack, rx->gre.last);
+	if (!due_pending(&rx->ack) &&
+	    atomic_load_explicit(&s->ack.sent, memory_order_relaxed) !=
+		atomic_load_explicit(&s->ack.received, memory_order_relaxed))
+		due_set(&w->acks, &rx->ack, w->now_us + w->config->ack_delay_us);
+	if (rx->gre.held == 0)
+		due_cancel(&rx->gap);
+	else if (!due_pending(&rx->gap))
+		due_set(&w->gaps, &rx->gap, w->now_us + w->config->reorder_timeout_us);
+}
+
+void
+rx_gap_due(struct worker *w, struct dp_session *s)
+{
+	struct delivery d = {.w = w, .s = s};
+	uint64_t again_us = gre_rx_tick(&s->rx.gre, w->now_us, deliver, &d);
+
+	if (again_us != UINT64_MAX)
+		due_set(&w->gaps, &s->rx.gap, w->now_us + again_us);
+	after_gre(w, s);
+}
+
+/* Nothing has carried the acknowledgement: it goes alone. It takes no number, so any worker may
+ * send it. */
+void
+rx_ack_due(struct worker *w, struct dp_session *s)
+{
+	struct gre_header h;
+
+	if (!gre_tx_ack(s->peer_call_id, &s->ack, &h))
+		return;
+	(void)outbox_payload(&w->outbox);
+	outbox_add(&w->outbox, s, &h, &s->rx.tally);
+	tally_add(&s->rx.tally.acks_alone, 1);
+}
+
+/* Never more than was sent, and never back: the peer cannot make numbers up. */
+static void
+take_ack(struct dp_session *s, uint32_t ack)
+{
+	uint32_t next = atomic_load_explicit(&s->tx.next, memory_order_relaxed);
+	uint32_t acked = atomic_load_explicit(&s->peer_acked, memory_order_relaxed);
+
+	if ((int32_t)(ack - next) >= 0)
+		ack = next - 1;
+	if (next != 0 && (int32_t)(ack - acked) > 0)
+		atomic_store_explicit(&s->peer_acked, ack, memory_order_relaxed);
+}
+
+/* The outer IP header as the raw socket gives it; the kernel has verified and reassembled it. */
+static bool
+read_outer(struct rd *r, uint32_t *src)
+{
+	uint8_t version_ihl = rd_u8(r);
+	uint16_t total;
+
+	rd_skip(r, 1);
+	total = rd_u16(r);
+	rd_skip(r, 8);
+	*src = rd_u32(r);
+	rd_skip(r, 4);
+	if (version_ihl >> 4 != 4 || (version_ihl & 0x0f) < 5)
+		return false;
+	rd_skip(r, (size_t)(version_ihl & 0x0f) * 4 - 20);
+	if (!rd_ok(r) || total < (version_ihl & 0x0f) * 4)
+		return false;
+	total = (uint16_t)(total - (version_ihl & 0x0f) * 4);
+	if (rd_left(r) < total)
+		return false;
+	*r = rd_sub(r, total);
+	return true;
+}
+
+void
+rx_input(struct worker *w, const uint8_t *packet, size_t len)
+{
+	struct rd r = rd_init(packet, len), payload;
+	struct gre_header h;
+	struct dp_session *s;
+	struct delivery d;
+	uint32_t src;
+
+	if (!read_outer(&r, &src) || gre_parse(&r, &h, &payload) < 0) {
+		tally_drop(&w->tally, DP_DROP_GRE_HEADER);
+		return;
+	}
+	s = w->calls[h.call_id];
+	if (s == NULL) {
+		tally_drop(&w->tally, DP_DROP_UNKNOWN_CALL);
+		return;
+	}
+	if (src != s->peer_ip) {
+		tally_drop(&s->rx.tally, DP_DROP_FOREIGN_PEER);
+		return;
+	}
+	tally_set(&s->rx.tally.last_ms, w->now_us / 1000);
+	if (h.has_ack)
+		take_ack(s, h.ack);
+	if (!h.has_seq)
+		return;
+	d = (struct delivery){.w = w, .s = s};
+	gre_rx_input(&s->rx.gre, w->now_us, h.seq, payload.p, rd_left(&payload), deliver, &d);
+	after_gre(w, s);
+}
+
+void
+rx_run(struct worker *w)
+{
+	struct rx_batch *b = w->batch;
+	int n;
+
+	do {
+		n = recvmmsg(w->gre_fd, b->messages, DP_BATCH, MSG_DONTWAIT, NULL);
+	} while (n < 0 && errno == EINTR);
+	for (int i = 0; i < n; i++) {
+		if ((b->messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0)
+			tally_drop(&w->tally, DP_DROP_GRE_HEADER);
+		else
+			rx_input(w, b->bytes[i], b->messages[i].msg_len);
+	}
+}
+
+void
+rx_detach(struct worker *w, struct dp_session *s)
+{
+	w->calls[s->call_id] = NULL;
+	due_cancel(&s->rx.gap);
+	due_cancel(&s->rx.ack);
+}

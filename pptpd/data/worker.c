@@ -1,0 +1,321 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A worker: one thread that waits for its GRE socket, its TUN queue, its ring of orders, and the
+ * next deadline, and works in batches. It owns the halves that were ordered to it, takes no lock,
+ * and allocates nothing but copies of packets that came too early.
+ *
+ * Invariant: when a release note is in the ring, no table, list, slot or buffer of this worker
+ * points to that half any more.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "pptpd/data/internal.h"
+
+#define ORDERS_SIZE    (256 * 1024)
+#define NOTES_SIZE     (1024 * 1024)
+#define ORDERS_A_TURN  1024
+#define NOTES_RESERVED (64 * 1024) /* of the notes' ring, for what must not be lost */
+
+enum source {
+	SOURCE_ORDERS,
+	SOURCE_GRE,
+	SOURCE_TUN,
+	SOURCES
+};
+
+static int
+watch(struct worker *w, int fd, enum source source)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.u32 = source};
+
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &e);
+}
+
+int
+worker_init(struct worker *w, const struct dp_config *c, unsigned index)
+{
+	w->index = index;
+	w->config = c;
+	w->gre_fd = c->gre_fds[index];
+	w->tun_fd = c->tun_fds[index];
+	w->late_tail = &w->late_head;
+	due_list_init(&w->gaps);
+	due_list_init(&w->acks);
+	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (w->epoll_fd < 0 || ring_init(&w->orders, ORDERS_SIZE) < 0 ||
+	    ring_init(&w->notes, NOTES_SIZE) < 0 ||
+	    outbox_init(&w->outbox, w->gre_fd, c->bind_ip) < 0 ||
+	    watch(w, w->orders.event_fd, SOURCE_ORDERS) < 0 ||
+	    watch(w, w->gre_fd, SOURCE_GRE) < 0 || watch(w, w->tun_fd, SOURCE_TUN) < 0)
+		return -1;
+	w->calls = calloc(CALLS, sizeof(struct dp_session *));
+	w->routes = calloc(ROUTE_BUCKETS, sizeof(struct dp_session *));
+	w->batch = rx_batch_new();
+	w->tun_buf = malloc(TUN_ROOM + TUN_READ_MAX);
+	if (w->calls == NULL || w->routes == NULL || w->batch == NULL || w->tun_buf == NULL) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return 0;
+}
+
+void
+worker_fini(struct worker *w)
+{
+	ring_fini(&w->orders);
+	ring_fini(&w->notes);
+	outbox_fini(&w->outbox);
+	rx_batch_free(w->batch);
+	free(w->calls);
+	free(w->routes);
+	free(w->tun_buf);
+	if (w->epoll_fd >= 0)
+		close(w->epoll_fd);
+}
+
+/* Room for a note, or NULL. What may be lost leaves the last part of the ring alone. */
+static struct note *
+reserve_note(struct worker *w, struct dp_session *s, enum note_kind kind, size_t len)
+{
+	struct note *n;
+
+	if (kind != NOTE_RELEASED && ring_room(&w->notes) < NOTES_RESERVED)
+		return NULL;
+	n = ring_reserve(&w->notes, sizeof(*n) + len);
+	if (n != NULL)
+		*n = (struct note){.kind = (uint8_t)kind, .session = s};
+	return n;
+}
+
+bool
+worker_note(struct worker *w, struct dp_session *s, enum note_kind kind, uint16_t protocol,
+    const uint8_t *payload, size_t len, bool was_encrypted)
+{
+	uint32_t sent = atomic_load_explicit(&s->notes_sent, memory_order_relaxed);
+	uint32_t waiting = sent - atomic_load_explicit(&s->notes_read, memory_order_relaxed);
+	struct note *n = NULL;
+
+	if (len > DP_FRAME_MAX) {
+		tally_drop(&s->rx.tally, DP_DROP_PPP);
+		return false;
+	}
+	if (waiting < (kind == NOTE_FRAME ? NOTES_FRAMES : NOTES_UNKNOWN))
+		n = reserve_note(w, s, kind, len);
+	if (n == NULL) {
+		tally_drop(&s->rx.tally, DP_DROP_RING);
+		return false;
+	}
+	n->protocol = protocol;
+	n->was_encrypted = was_encrypted;
+	n->len = (uint16_t)len;
+	memcpy(n->payload, payload, len);
+	atomic_store_explicit(&s->notes_sent, sent + 1, memory_order_relaxed);
+	ring_commit(&w->notes);
+	return true;
+}
+
+static bool
+note_released(struct worker *w, struct dp_session *s, enum half half)
+{
+	struct note *n = reserve_note(w, s, NOTE_RELEASED, 0);
+
+	if (n == NULL)
+		return false;
+	n->half = (uint8_t)half;
+	ring_commit(&w->notes);
+	return true;
+}
+
+/* The main thread is far behind: the notes wait with us, and are tried again every turn. */
+static void
+retry_releases(struct worker *w)
+{
+	while (w->release_rx != NULL) {
+		struct dp_session *next = w->release_rx->rx.next_release;
+
+		if (!note_released(w, w->release_rx, HALF_RX))
+			return;
+		w->release_rx = next;
+	}
+	while (w->release_tx != NULL) {
+		struct dp_session *next = w->release_tx->tx.next_release;
+
+		if (!note_released(w, w->release_tx, HALF_TX))
+			return;
+		w->release_tx = next;
+	}
+}
+
+static void
+detach(struct worker *w, struct dp_session *s, enum half half)
+{
+	outbox_flush(&w->outbox);
+	if (half == HALF_RX) {
+		rx_detach(w, s);
+		s->rx.next_release = w->release_rx;
+		w->release_rx = s;
+	} else {
+		tx_link(w, s, false, NULL);
+		s->tx.next_release = w->release_tx;
+		w->release_tx = s;
+	}
+	retry_releases(w);
+}
+
+static void
+set_keys(struct dp_session *s, struct order *o)
+{
+	if (o->half == HALF_RX) {
+		mppe_init(&s->rx.mppe, o->key);
+		s->rx.armed = true;
+		tally_set(&s->rx.index, s->rx.mppe.index);
+	} else {
+		mppe_init(&s->tx.mppe, o->key);
+		s->tx.armed = true;
+		tally_set(&s->tx.index, s->tx.mppe.index);
+	}
+	explicit_bzero(o->key, sizeof(o->key));
+}
+
+static void
+obey(struct worker *w, struct order *o)
+{
+	struct dp_session *s = o->session;
+
+	switch ((enum order_kind)o->kind) {
+	case ORDER_ATTACH:
+		assert(w->calls[s->call_id] == NULL);
+		w->calls[s->call_id] = s;
+		break;
+	case ORDER_KEYS:
+		set_keys(s, o);
+		break;
+	case ORDER_LINK:
+		if (o->half == HALF_TX) {
+			tx_link(w, s, o->up, &o->link);
+		} else {
+			s->rx.source = o->source;
+			s->rx.mtu = o->up ? o->link.mtu : 0;
+		}
+		break;
+	case ORDER_DETACH:
+		detach(w, s, (enum half)o->half);
+		break;
+	case ORDER_FRAME:
+		tx_frame(w, s, o->protocol, o->payload, o->len);
+		break;
+	}
+}
+
+static void
+run_orders(struct worker *w)
+{
+	struct order *o;
+	size_t len;
+
+	ring_clear(&w->orders);
+	for (unsigned i = 0; i < ORDERS_A_TURN; i++) {
+		o = ring_peek(&w->orders, &len);
+		if (o == NULL)
+			return;
+		obey(w, o);
+		ring_pop(&w->orders);
+	}
+	ring_rewake(&w->orders);
+}
+
+static void
+run_due(struct worker *w)
+{
+	struct due *d;
+
+	while ((d = due_pop(&w->gaps, w->now_us)) != NULL)
+		rx_gap_due(w, d->owner);
+	while ((d = due_pop(&w->acks, w->now_us)) != NULL)
+		rx_ack_due(w, d->owner);
+}
+
+static void
+read_clock(struct worker *w)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	w->now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* Milliseconds until the next deadline, rounded up; -1 = none. */
+static int
+next_timeout(struct worker *w)
+{
+	const struct due *gap = due_first(&w->gaps), *ack = due_first(&w->acks);
+	uint64_t at_us = UINT64_MAX;
+
+	if (w->release_rx != NULL || w->release_tx != NULL)
+		return 1;
+	if (gap != NULL)
+		at_us = gap->at_us;
+	if (ack != NULL && ack->at_us < at_us)
+		at_us = ack->at_us;
+	if (at_us == UINT64_MAX)
+		return -1;
+	return at_us <= w->now_us ? 0 : (int)((at_us - w->now_us + 999) / 1000);
+}
+
+/* A descriptor that is beyond use would wake us for ever. */
+static void
+unwatch(struct worker *w, int fd, const char *what)
+{
+	log_warn("data plane input lost worker=%u what=%s", w->index, what);
+	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static void
+turn(struct worker *w)
+{
+	struct epoll_event events[SOURCES];
+	uint32_t ready[SOURCES] = {0};
+	int n = epoll_wait(w->epoll_fd, events, SOURCES, next_timeout(w));
+
+	for (int i = 0; i < n; i++)
+		ready[events[i].data.u32] = events[i].events;
+	read_clock(w);
+	retry_releases(w);
+	if (ready[SOURCE_ORDERS] != 0)
+		run_orders(w);
+	if (ready[SOURCE_GRE] != 0)
+		rx_run(w);
+	if (ready[SOURCE_TUN] != 0)
+		tx_run(w);
+	run_due(w);
+	outbox_flush(&w->outbox);
+	ring_kick(&w->notes);
+	if ((ready[SOURCE_GRE] & EPOLLHUP) != 0)
+		unwatch(w, w->gre_fd, "gre");
+	if ((ready[SOURCE_TUN] & (EPOLLHUP | EPOLLERR)) != 0)
+		unwatch(w, w->tun_fd, "tun");
+}
+
+void *
+worker_run(void *worker)
+{
+	struct worker *w = worker;
+	char name[16];
+
+	snprintf(name, sizeof(name), "data%u", w->index);
+	prctl(PR_SET_NAME, name);
+	read_clock(w);
+	while (!atomic_load_explicit(&w->stop, memory_order_acquire))
+		turn(w);
+	return NULL;
+}
