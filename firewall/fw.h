@@ -7,25 +7,24 @@
  * which it was made.
  *
  * What stands in the table, and who writes it:
- *   chain guard, sets hold_calls, hold_unknown, counters guard_*	`hagent guard load|unload|hold`
- *   every other chain and set	`hagent firewall apply|remove`: replaced in place, so that the
- *				elements of sets and the values of counters survive
- *   set gate			element `ipv4` present = this gateway forwards (`hagent firewall gate`)
- *   set calls			the daemon's monitor alone, on both gateways
- *   set banned			an operator or the rate limit
+ *   chain guard, sets hold_calls, hold_unknown, counters guard_*	`hagent guard
+ *load|unload|hold` every other chain and set	`hagent firewall apply|remove`: replaced in place,
+ *so that the elements of sets and the values of counters survive
+ *   set gate			element `ipv4` present = this gateway forwards (`hagent firewall
+ *gate`) set calls			the daemon's monitor alone, on both gateways set banned
+ *an operator or the rate limit
  *
  * For the daemon's monitor (it calls libnftables itself; verified with nft 1.0.6 on Linux 6.18):
  *   the set	set calls { typeof ip saddr . @th,48,16; size 65535; }
- *		key = client address . call id that the client puts into its GRE packets, that is the
- *		Call ID that we chose; the packet's field is bytes 6-7 of the GRE header
+ *		key = client address . call id that the client puts into its GRE packets, that is
+ *the Call ID that we chose; the packet's field is bytes 6-7 of the GRE header
  *   add	add element inet pptp_ha calls { 198.51.100.100 . 0x1234 }
- *		idempotent; several: { 198.51.100.100 . 0x1234, 198.51.100.101 . 7 }; number in hex or decimal
- *   delete	add element inet pptp_ha calls { 198.51.100.100 . 0x1234 }; delete element inet pptp_ha calls { 198.51.100.100 . 0x1234 }
- *		in ONE nft_run_cmd_from_buffer() call: one transaction, idempotent (deleting a missing
- *		element alone is ENOENT, and nft 1.0.6 has no `destroy`)
- *   all gone	flush set inet pptp_ha calls
- * Without `hagent firewall apply` the set is missing and `add element` fails with "No such file or
- * directory".
+ *		idempotent; several: { 198.51.100.100 . 0x1234, 198.51.100.101 . 7 }; number in hex or
+ *decimal delete	add element inet pptp_ha calls { 198.51.100.100 . 0x1234 }; delete element
+ *inet pptp_ha calls { 198.51.100.100 . 0x1234 } in ONE nft_run_cmd_from_buffer() call: one
+ *transaction, idempotent (deleting a missing element alone is ENOENT, and nft 1.0.6 has no
+ *`destroy`) all gone	flush set inet pptp_ha calls Without `hagent firewall apply` the set is
+ *missing and `add element` fails with "No such file or directory".
  */
 #ifndef FIREWALL_FW_H
 #define FIREWALL_FW_H
@@ -40,12 +39,14 @@ extern const char fw_gateway_template[];
 extern const char fw_sysctl_template[];
 
 enum fw_hold {
-	FW_HOLD_CALLS = 1,	/* FIN and RST of live control connections are dropped: the peer is in step */
-	FW_HOLD_UNKNOWN = 2,	/* RST for segments that no call owns is dropped: sockets may still be missing */
+	FW_HOLD_CALLS =
+	    1, /* FIN and RST of live control connections are dropped: the peer is in step */
+	FW_HOLD_UNKNOWN =
+	    2, /* RST for segments that no call owns is dropped: sockets may still be missing */
 };
 
 struct fw;
-struct fw *fw_new(void);	/* NULL with errno */
+struct fw *fw_new(void); /* NULL with errno */
 void fw_free(struct fw *f);
 /* What nft said about the last failed call: lines, or "" if it said nothing. */
 const char *fw_error(const struct fw *f);
