@@ -56,7 +56,8 @@ replay(const char *path)
 	for (int i = 0; i < n; i++) {
 		char *file;
 
-		if (names[i]->d_name[0] != '.' && asprintf(&file, "%s/%s", path, names[i]->d_name) > 0) {
+		if (names[i]->d_name[0] != '.' &&
+		    asprintf(&file, "%s/%s", path, names[i]->d_name) > 0) {
 			rc |= replay(file);
 			free(file);
 		}

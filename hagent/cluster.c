@@ -1,0 +1,511 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * cluster.conf into struct cluster: the table of directives, the checked conversions, and the walk
+ * that joins the outline's lines with libconfuse's values. What the values must be to each other
+ * is cluster_check.c.
+ */
+#include "hagent/cluster.h"
+
+#include <confuse.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "hagent/cluster_check.h"
+
+enum type {
+	UINT,
+	IPV4,
+	ADDRESS,
+	NETWORK,
+	NETWORKS,
+	NAME,
+	INTERFACE,
+	YESNO,
+	PROTOCOL,
+	RANGE,
+	PORTS
+};
+
+struct row {
+	const char *section; /* "" = top level */
+	const char *name;
+	enum type type;
+	size_t offset;        /* in struct cluster; in the node's or api's own struct for those */
+	const char *fallback; /* NULL = must be given */
+	unsigned min, max;    /* UINT */
+};
+
+#define OPTIONAL     "" /* nothing is a value of its own */
+#define AT(member)   offsetof(struct cluster, member)
+#define NODE(member) offsetof(struct cluster_node, member)
+#define API(member)  offsetof(struct cluster_api, member)
+
+static const struct row rows[] = {
+    {"", "format", UINT, AT(format), NULL, 1, 1},
+    {"", "client-networks", NETWORKS, AT(clients), NULL, 0, 0},
+    {"", "not-bogon", NETWORKS, AT(not_bogons), OPTIONAL, 0, 0},
+    {"pair", "name", NAME, AT(pair.name), "pptp-ha", 0, 0},
+    {"pair", "vrrp-id", UINT, AT(pair.vrrp_id), "51", 1, 255},
+    {"pair", "advert-interval-ms", UINT, AT(pair.advert_interval_ms), "100", 10, 40950},
+    {"node", "wan-address", IPV4, NODE(wan), NULL, 0, 0},
+    {"node", "lan-address", IPV4, NODE(lan), NULL, 0, 0},
+    {"node", "sync-address", IPV4, NODE(sync), NULL, 0, 0},
+    {"node", "wan-interface", INTERFACE, NODE(wan_if), NULL, 0, 0},
+    {"node", "lan-interface", INTERFACE, NODE(lan_if), NULL, 0, 0},
+    {"node", "sync-interface", INTERFACE, NODE(sync_if), NULL, 0, 0},
+    {"vip", "wan", ADDRESS, AT(vip_wan), NULL, 0, 0},
+    {"vip", "lan", ADDRESS, AT(vip_lan), NULL, 0, 0},
+    {"tunnel", "network", NETWORK, AT(tunnel.network), NULL, 0, 0},
+    {"tunnel", "local", IPV4, AT(tunnel.local), NULL, 0, 0},
+    {"tunnel", "mtu", UINT, AT(tunnel.mtu), "1400", 576, 1500},
+    {"sync", "network", NETWORK, AT(sync.network), NULL, 0, 0},
+    {"sync", "ssh-port", UINT, AT(sync.ssh_port), "2222", 1, 65535},
+    {"api", "address", IPV4, API(address), NULL, 0, 0},
+    {"api", "protocol", PROTOCOL, API(protocol), NULL, 0, 0},
+    {"api", "ports", PORTS, API(ports), OPTIONAL, 0, 0},
+    {"nat", "tunnel-to-wan", YESNO, AT(nat.tunnel_to_wan), "no", 0, 0},
+    {"nat", "lan-to-wan", YESNO, AT(nat.lan_to_wan), "no", 0, 0},
+    {"nat", "ports", RANGE, AT(nat.ports), "20000-60000", 0, 0},
+    {"limits", "connections-per-minute", UINT, AT(limits.connections_per_minute), "120", 1,
+	1000000},
+    {"limits", "connection-burst", UINT, AT(limits.connection_burst), "60", 1, 1000000},
+    {"limits", "ban-seconds", UINT, AT(limits.ban_seconds), "0", 0, 86400},
+    {"management", "networks", NETWORKS, AT(management.networks), OPTIONAL, 0, 0},
+    {"management", "tcp-ports", PORTS, AT(management.tcp_ports), OPTIONAL, 0, 0},
+};
+#define N_ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static const struct section {
+	const char *name;
+	bool titled, required;
+} sections[] = {
+    {"pair", false, false},
+    {"node", true, true},
+    {"vip", false, true},
+    {"tunnel", false, true},
+    {"sync", false, true},
+    {"api", true, false},
+    {"nat", false, false},
+    {"limits", false, false},
+    {"management", false, false},
+};
+#define N_SECTIONS (sizeof(sections) / sizeof(sections[0]))
+
+struct reading {
+	struct cluster *c;
+	const char *file;
+	struct conf_errors *e;
+	struct outline outline;
+};
+
+static bool
+is_list(const struct row *row)
+{
+	return row->type == NETWORKS || row->type == PORTS;
+}
+
+static const char *
+want(const struct row *row)
+{
+	static _Thread_local char bounds[32];
+	static const char *const texts[] = {
+	    [IPV4] = "an IPv4 address",
+	    [ADDRESS] = "an address with its prefix such as 198.51.100.10/24",
+	    [NETWORK] = "a network such as 192.168.1.0/24",
+	    [NETWORKS] = "at most 64 networks such as 192.168.1.0/24",
+	    [NAME] = "1..31 letters, digits, - or _",
+	    [INTERFACE] = "an interface name of 1..15 characters",
+	    [YESNO] = "yes or no",
+	    [PROTOCOL] = "tcp, udp or icmp",
+	    [RANGE] = "a range of ports such as 20000-60000",
+	    [PORTS] = "at most 64 ports 1..65535 or ranges such as 8000-8010",
+	};
+
+	if (row->type != UINT)
+		return texts[row->type];
+	if (row->min == row->max)
+		snprintf(bounds, sizeof(bounds), "%u", row->min);
+	else
+		snprintf(bounds, sizeof(bounds), "%u..%u", row->min, row->max);
+	return bounds;
+}
+
+/* address/prefix; host bits are legal only where `host` says so. */
+static int
+parse_net(const char *s, bool host, struct cluster_net *out)
+{
+	char address[sizeof("255.255.255.255")];
+	const char *slash = strchr(s, '/');
+	struct cluster_net net;
+
+	if (!slash || (size_t)(slash - s) >= sizeof(address))
+		return -1;
+	memcpy(address, s, (size_t)(slash - s));
+	address[slash - s] = '\0';
+	if (conf_parse_ipv4(address, &net.address) < 0 ||
+	    conf_parse_uint(slash + 1, 0, 32, &net.prefix) < 0)
+		return -1;
+	if (!host && cluster_net_of(net).address != net.address)
+		return -1;
+	*out = net;
+	return 0;
+}
+
+static int
+parse_range(const char *s, struct cluster_range *out)
+{
+	char first[6];
+	size_t len = strcspn(s, "-");
+	unsigned a, b;
+
+	if (len >= sizeof(first))
+		return -1;
+	memcpy(first, s, len);
+	first[len] = '\0';
+	if (conf_parse_uint(first, 1, 65535, &a) < 0)
+		return -1;
+	b = a;
+	if (s[len] == '-' && conf_parse_uint(s + len + 1, a, 65535, &b) < 0)
+		return -1;
+	*out = (struct cluster_range){(uint16_t)a, (uint16_t)b};
+	return 0;
+}
+
+static int
+parse_name(const char *s, const char *chars, size_t max, char out[static CLUSTER_NAME_MAX])
+{
+	size_t len = strlen(s);
+
+	if (len == 0 || len > max || s[strspn(s, chars)] != '\0')
+		return -1;
+	memcpy(out, s, len + 1);
+	return 0;
+}
+
+#define LETTERS_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+static int
+parse_word(const char *s, const char *const *words, unsigned *out)
+{
+	for (unsigned i = 0; words[i]; i++) {
+		if (strcmp(s, words[i]) == 0) {
+			*out = i;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+/* The conversion of one value, or of one element of a list. */
+static int
+parse_value(const struct row *row, const char *s, void *out)
+{
+	struct cluster_nets *nets = out;
+	struct cluster_ports *ports = out;
+	unsigned word;
+
+	switch (row->type) {
+	case UINT:
+		return conf_parse_uint(s, row->min, row->max, out);
+	case IPV4:
+		return conf_parse_ipv4(s, out);
+	case ADDRESS:
+		return parse_net(s, true, out);
+	case NETWORK:
+		return parse_net(s, false, out);
+	case NETWORKS:
+		return nets->n < CLUSTER_NETS && parse_net(s, false, &nets->v[nets->n]) == 0
+			   ? (nets->n++, 0)
+			   : -1;
+	case NAME:
+		return parse_name(s, LETTERS_DIGITS "-_", CLUSTER_NAME_MAX - 1, out);
+	case INTERFACE:
+		return parse_name(s, LETTERS_DIGITS "-_.", 15, out);
+	case YESNO:
+		if (parse_word(s, (const char *const[]){"no", "yes", NULL}, &word) < 0)
+			return -1;
+		*(bool *)out = word == 1;
+		return 0;
+	case PROTOCOL:
+		return parse_word(s, (const char *const[]){"tcp", "udp", "icmp", NULL}, out);
+	case RANGE:
+		return parse_range(s, out);
+	case PORTS:
+		return ports->n < CLUSTER_PORTS && parse_range(s, &ports->v[ports->n]) == 0
+			   ? (ports->n++, 0)
+			   : -1;
+	}
+	return -1;
+}
+
+/* All directives of one section, cfg, into base. line: of the section, 0 at the top. */
+static void
+read_rows(struct reading *r, cfg_t *cfg, const char *section, const char *title, unsigned line,
+    char *base)
+{
+	for (const struct row *row = rows; row < rows + N_ROWS; row++) {
+		if (strcmp(row->section, section) != 0)
+			continue;
+		unsigned n = cfg ? cfg_size(cfg, row->name) : 0;
+		const struct outline_entry *at =
+		    outline_find(&r->outline, section, title, row->name);
+
+		if (n == 0 && at) {
+			conf_error(r->e, r->file, at->line, "%s: got an empty list, want %s",
+			    row->name, want(row));
+		} else if (n == 0 && !row->fallback) {
+			conf_error(
+			    r->e, r->file, line, "%s: got nothing, want %s", row->name, want(row));
+		} else if (n == 0 && *row->fallback) {
+			parse_value(row, row->fallback, base + row->offset);
+		}
+		for (unsigned i = 0; i < n; i++) {
+			const char *value = cfg_getnstr(cfg, row->name, i);
+
+			if (parse_value(row, value, base + row->offset) < 0) {
+				conf_error(r->e, r->file, at ? at->line : line,
+				    "%s: got \"%s\", want %s", row->name,
+				    log_quote(value, strlen(value)), want(row));
+			}
+		}
+	}
+}
+
+/* Where a section's values go, or NULL when there is no room or the title is no name. */
+static char *
+section_base(struct reading *r, const char *name, const char *title, unsigned line)
+{
+	struct cluster *c = r->c;
+	char checked[CLUSTER_NAME_MAX];
+
+	if (strcmp(name, "node") != 0 && strcmp(name, "api") != 0)
+		return (char *)c;
+	if (parse_name(title, LETTERS_DIGITS "-_", CLUSTER_NAME_MAX - 1, checked) < 0) {
+		conf_error(r->e, r->file, line,
+		    "%s: got \"%s\", want 1..31 letters, digits, - or _", name,
+		    log_quote(title, strlen(title)));
+		return NULL;
+	}
+	if (strcmp(name, "node") == 0) {
+		if (c->n_nodes == CLUSTER_NODES)
+			return NULL; /* the check counts them in the outline */
+		struct cluster_node *node = &c->nodes[c->n_nodes++];
+		node->line = line;
+		memcpy(node->name, checked, sizeof(checked));
+		return (char *)node;
+	}
+	if (c->n_apis == CLUSTER_APIS) {
+		conf_error(
+		    r->e, r->file, line, "api: got \"%s\", want at most %d", title, CLUSTER_APIS);
+		return NULL;
+	}
+	struct cluster_api *api = &c->apis[c->n_apis++];
+	api->line = line;
+	memcpy(api->name, checked, sizeof(checked));
+	return (char *)api;
+}
+
+static void
+read_sections(struct reading *r, cfg_t *cfg, const struct section *section)
+{
+	unsigned n = cfg_size(cfg, section->name);
+
+	if (n == 0 && section->required) {
+		conf_error(r->e, r->file, 0, "%s: got nothing, want a section \"%s%s {}\"",
+		    section->name, section->name, section->titled ? " NAME" : "");
+	} else if (n == 0 && !section->titled) {
+		read_rows(r, NULL, section->name, "", 0, (char *)r->c);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		cfg_t *sub = cfg_getnsec(cfg, section->name, i);
+		const char *title = section->titled ? cfg_title(sub) : "";
+		const struct outline_entry *at =
+		    outline_find(&r->outline, section->name, title, "");
+		unsigned line = at ? at->line : 0;
+		char *base = section_base(r, section->name, title, line);
+
+		if (base)
+			read_rows(r, sub, section->name, title, line, base);
+	}
+}
+
+static const struct section *
+find_section(const char *name)
+{
+	for (size_t i = 0; i < N_SECTIONS; i++) {
+		if (strcmp(sections[i].name, name) == 0)
+			return &sections[i];
+	}
+	return NULL;
+}
+
+static const struct row *
+find_row(const char *section, const char *name)
+{
+	for (size_t i = 0; i < N_ROWS; i++) {
+		if (strcmp(rows[i].section, section) == 0 && strcmp(rows[i].name, name) == 0)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+/* A name that the table lacks, or a section where a directive belongs. */
+static void
+check_known(struct reading *r, const struct outline_entry *entry)
+{
+	const struct section *section = find_section(entry->section);
+
+	if (entry->name[0] && *entry->section && !section)
+		return; /* its section was named already */
+	if (entry->name[0]) {
+		if (!find_row(entry->section, entry->name))
+			conf_error(r->e, r->file, entry->line,
+			    "%s: got \"%s\", want a directive of %s",
+			    *entry->section ? entry->section : "cluster.conf", entry->name,
+			    *entry->section ? "this section" : "the top level");
+	} else if (!section) {
+		conf_error(r->e, r->file, entry->line,
+		    "cluster.conf: got \"%s\", want a known section", entry->section);
+	} else if (section->titled != (entry->title[0] != '\0')) {
+		conf_error(r->e, r->file, entry->line, "%s: got \"%s {\", want \"%s%s {\"",
+		    section->name, entry->title, section->name, section->titled ? " NAME" : "");
+	}
+}
+
+/* A directive or section that stands twice: libconfuse would keep the last one. */
+static void
+check_duplicates(struct reading *r)
+{
+	const struct outline *o = &r->outline;
+
+	for (size_t i = 1; i < o->n; i++) {
+		const struct outline_entry *b = &o->v[i];
+
+		for (size_t k = 0; k < i; k++) {
+			const struct outline_entry *a = &o->v[k];
+
+			if (strcmp(a->section, b->section) != 0 ||
+			    strcmp(a->title, b->title) != 0 || strcmp(a->name, b->name) != 0)
+				continue;
+			conf_error(r->e, r->file, b->line,
+			    "%s: got it again, want it once (line %u has it)",
+			    *b->name ? b->name : b->section, a->line);
+			break;
+		}
+	}
+}
+
+/* libconfuse's callback has no user pointer; its lexer is global as it is. */
+static _Thread_local char confuse_said[128];
+
+static void
+on_confuse_error(cfg_t *cfg, const char *fmt, va_list ap)
+{
+	(void)cfg;
+	vsnprintf(confuse_said, sizeof(confuse_said), fmt, ap);
+}
+
+/* libconfuse's description of one section, "" = the top, from our tables; it copies all of it. */
+static void
+describe(const char *section, cfg_opt_t opts[static N_ROWS + 1])
+{
+	size_t n = 0;
+
+	for (const struct row *row = rows; row < rows + N_ROWS; row++) {
+		if (strcmp(row->section, section) != 0)
+			continue;
+		opts[n++] = is_list(row) ? (cfg_opt_t)CFG_STR_LIST(row->name, NULL, CFGF_NODEFAULT)
+					 : (cfg_opt_t)CFG_STR(row->name, NULL, CFGF_NODEFAULT);
+	}
+	opts[n] = (cfg_opt_t)CFG_END();
+}
+
+static cfg_t *
+parse_values(struct reading *r)
+{
+	cfg_opt_t subs[N_SECTIONS][N_ROWS + 1], opts[N_ROWS + N_SECTIONS + 1];
+	size_t n = 0;
+
+	describe("", opts);
+	while (opts[n].name)
+		n++;
+	for (size_t i = 0; i < N_SECTIONS; i++) {
+		describe(sections[i].name, subs[i]);
+		opts[n++] = (cfg_opt_t)CFG_SEC(
+		    sections[i].name, subs[i], CFGF_MULTI | (sections[i].titled ? CFGF_TITLE : 0));
+	}
+	opts[n] = (cfg_opt_t)CFG_END();
+
+	cfg_t *cfg = cfg_init(opts, CFGF_NONE);
+	if (!cfg)
+		return NULL;
+	cfg_set_error_function(cfg, on_confuse_error);
+	confuse_said[0] = '\0';
+	if (cfg_parse_buf(cfg, r->outline.clean) != CFG_SUCCESS) {
+		conf_error(r->e, r->file, (unsigned)cfg->line, "syntax: %s",
+		    confuse_said[0] ? confuse_said : "libconfuse cannot read it");
+		cfg_free(cfg);
+		return NULL;
+	}
+	return cfg;
+}
+
+struct cluster *
+cluster_parse(const char *file, const char *text, struct conf_errors *e)
+{
+	struct reading r = {.c = calloc(1, sizeof(*r.c)), .file = file, .e = e};
+	unsigned before = e->errors;
+	cfg_t *cfg = NULL;
+
+	if (!r.c)
+		return NULL;
+	if (outline_read(&r.outline, file, text, e) < 0)
+		goto out;
+	for (size_t i = 0; i < r.outline.n; i++)
+		check_known(&r, &r.outline.v[i]);
+	check_duplicates(&r);
+	if (e->errors == before && (cfg = parse_values(&r)) == NULL)
+		goto out;
+	if (cfg) {
+		read_rows(&r, cfg, "", "", 0, (char *)r.c);
+		for (size_t i = 0; i < N_SECTIONS; i++)
+			read_sections(&r, cfg, &sections[i]);
+		cluster_check(r.c, file, &r.outline, e);
+	}
+out:
+	if (cfg)
+		cfg_free(cfg);
+	outline_fini(&r.outline);
+	if (e->errors == before && cfg)
+		return r.c;
+	cluster_free(r.c);
+	return NULL;
+}
+
+void
+cluster_free(struct cluster *c)
+{
+	free(c);
+}
+
+const struct cluster_node *
+cluster_node(const struct cluster *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_nodes; i++) {
+		if (strcmp(c->nodes[i].name, name) == 0)
+			return &c->nodes[i];
+	}
+	return NULL;
+}
+
+const struct cluster_node *
+cluster_peer(const struct cluster *c, const struct cluster_node *us)
+{
+	return us == &c->nodes[0] ? &c->nodes[1] : &c->nodes[0];
+}

@@ -1,0 +1,138 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * cluster.conf: the one file that describes the pair. The grammar is libconfuse's; libconfuse alone
+ * is lax (an unclosed section passes, a repeated value wins silently, `${HOME}` expands, unknown
+ * names stop the reading), so the outline of the text is checked first and every value is a string
+ * that our own table checks afterwards. All mistakes of a run are collected, each with its line.
+ * The file is the same on both gateways; which of the two nodes is "us" is a question to the
+ *struct.
+ *
+ *	format = 1
+ *	client-networks = { 198.51.100.0/24, 198.18.0.0/15 }	who may dial; 0.0.0.0/0 = anybody
+ *	not-bogon = { 198.51.100.0/24, 198.18.0.0/15 }		exceptions from the list of bogus
+ *sources pair { name = office  vrrp-id = 51  advert-interval-ms = 100 } node gw1 { wan-address =
+ *198.51.100.11  lan-address = 192.168.1.2  sync-address = 10.255.0.1 wan-interface = wan
+ *lan-interface = lan  sync-interface = sync } node gw2 { ... } vip { wan = 198.51.100.10/24  lan =
+ *192.168.1.1/24 } tunnel { network = 10.8.0.0/24  local = 10.8.0.1  mtu = 1400 } sync { network
+ *= 10.255.0.0/30  ssh-port = 2222 } api web { address = 192.168.1.20  protocol = tcp  ports = {
+ *443, 8000-8010 } }	tcp, udp; icmp without ports nat { tunnel-to-wan = no  lan-to-wan = no ports
+ *= 20000-60000 } limits { connections-per-minute = 120  connection-burst = 60  ban-seconds = 0 }
+ *SYNs of one source management { networks = { 192.168.1.0/24 }  tcp-ports = { 22 } }
+ *
+ * Sections pair, sync's port, nat, limits and management may be left out; every value shown for
+ * them above but the networks and addresses is the default (pair name: pptp-ha; management: none).
+ */
+#ifndef HAGENT_CLUSTER_H
+#define HAGENT_CLUSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/conf.h"
+
+#define CLUSTER_TUNNEL_INTERFACE "pppha0"
+#define CLUSTER_NODES            2
+#define CLUSTER_APIS             64
+#define CLUSTER_NETS             64
+#define CLUSTER_PORTS            64
+#define CLUSTER_NAME_MAX         32 /* with its NUL; an interface name is shorter still */
+
+struct cluster_net {
+	uint32_t address; /* host order; of a network: no bits below the prefix */
+	unsigned prefix;
+};
+
+struct cluster_nets {
+	struct cluster_net v[CLUSTER_NETS];
+	size_t n;
+};
+
+struct cluster_range {
+	uint16_t first, last;
+};
+
+struct cluster_ports {
+	struct cluster_range v[CLUSTER_PORTS];
+	size_t n;
+};
+
+struct cluster_node {
+	char name[CLUSTER_NAME_MAX];
+	unsigned line;
+	uint32_t wan, lan, sync;
+	char wan_if[CLUSTER_NAME_MAX], lan_if[CLUSTER_NAME_MAX], sync_if[CLUSTER_NAME_MAX];
+};
+
+enum cluster_protocol {
+	CLUSTER_TCP,
+	CLUSTER_UDP,
+	CLUSTER_ICMP
+};
+
+struct cluster_api {
+	char name[CLUSTER_NAME_MAX];
+	unsigned line;
+	uint32_t address;
+	unsigned protocol; /* enum cluster_protocol */
+	struct cluster_ports ports;
+};
+
+struct cluster {
+	unsigned format;
+	struct cluster_nets clients, not_bogons;
+	struct {
+		char name[CLUSTER_NAME_MAX];
+		unsigned vrrp_id, advert_interval_ms;
+	} pair;
+	struct cluster_node nodes[CLUSTER_NODES];
+	size_t n_nodes;
+	struct cluster_net vip_wan, vip_lan; /* address with the prefix of its network */
+	struct {
+		struct cluster_net network;
+		uint32_t local;
+		unsigned mtu;
+	} tunnel;
+	struct {
+		struct cluster_net network;
+		unsigned ssh_port;
+	} sync;
+	struct cluster_api apis[CLUSTER_APIS];
+	size_t n_apis;
+	struct {
+		bool tunnel_to_wan, lan_to_wan;
+		struct cluster_range ports;
+	} nat;
+	struct {
+		unsigned connections_per_minute, connection_burst, ban_seconds;
+	} limits;
+	struct {
+		struct cluster_nets networks;
+		struct cluster_ports tcp_ports;
+	} management;
+};
+
+/*
+ * Reads the text (file is its name for messages). NULL when e has errors after it, or ENOMEM.
+ * libconfuse keeps its lexer in globals: one call at a time in a process.
+ */
+struct cluster *cluster_parse(const char *file, const char *text, struct conf_errors *e);
+void cluster_free(struct cluster *c);
+
+/* The node of that name, or NULL. */
+const struct cluster_node *cluster_node(const struct cluster *c, const char *name);
+const struct cluster_node *cluster_peer(const struct cluster *c, const struct cluster_node *us);
+
+/* The default bogus sources, in order of address. */
+extern const struct cluster_net cluster_bogons[];
+extern const size_t cluster_n_bogons;
+
+bool cluster_net_has(struct cluster_net net, uint32_t address);
+bool cluster_net_overlaps(struct cluster_net a, struct cluster_net b);
+/* The network of an address with prefix: its low bits cleared. */
+struct cluster_net cluster_net_of(struct cluster_net address);
+/* Drops every network that lies inside another one: nft takes no overlap in one set. */
+void cluster_nets_merge(struct cluster_nets *nets);
+
+#endif

@@ -1,0 +1,143 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * hagent: the agent of a gateway and its operator's command line. This file is the table of its
+ * subcommands and the reading of the options that all of them share.
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "hagent/hagent.h"
+
+static const struct command commands[] = {
+    {"check-config", "", "read cluster.conf and say what is wrong with it", cmd_check_config},
+    {"render", "[-n | --check]",
+	"write guard.nft, gateway.nft and sysctl.conf; -n: check cluster.conf only; --check: show "
+	"what "
+	"differs",
+	cmd_render},
+    {"guard", "load | unload | hold on|off [calls|unknown] | status",
+	"the rules that keep the kernel from ending live sessions", cmd_guard},
+    {"firewall", "apply [--force] | remove | gate open|shut | status", "the gateway's rules",
+	cmd_firewall},
+    {"pptpd", "status|sessions|promote|demote|kick|reload [NAME=VALUE ...]",
+	"ask the daemon; prints its answer as JSON", cmd_pptpd},
+};
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void
+usage(FILE *out)
+{
+	fputs("usage: hagent [--node NAME] [--root DIR] COMMAND ...\n", out);
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		fprintf(out, "  %s %s\n        %s\n", commands[i].name, commands[i].arguments,
+		    commands[i].help);
+	fputs("options, before or after the command:\n"
+	      "  --node NAME  the node of cluster.conf that this gateway is (default: the host's "
+	      "name)\n"
+	      "  --root DIR   stands before every absolute path\n"
+	      "  --help, --version\n",
+	    out);
+}
+
+/*
+ * `--name VALUE` or `--name=VALUE` at argv[*i]: true, with the value, and *i on the last word used.
+ * *value is NULL when it is missing.
+ */
+static bool
+option(const char *name, int argc, char **argv, int *i, const char **value)
+{
+	size_t len = strlen(name);
+
+	if (strncmp(argv[*i], name, len) != 0)
+		return false;
+	if (argv[*i][len] == '=') {
+		*value = argv[*i] + len + 1;
+		return true;
+	}
+	if (argv[*i][len] != '\0')
+		return false;
+	*value = *i + 1 < argc ? argv[++*i] : NULL;
+	return true;
+}
+
+/* Takes the common options out of argv. Returns the words left, or -1 after a message. */
+static int
+take_options(struct hagent *h, int argc, char **argv)
+{
+	int n = 0;
+
+	for (int i = 1; i < argc; i++) {
+		const char *value = "";
+
+		if (option("--node", argc, argv, &i, &value)) {
+			h->node = value;
+		} else if (option("--root", argc, argv, &i, &value)) {
+			h->root = value;
+		} else {
+			argv[n++] = argv[i];
+		}
+		if (!value) {
+			hagent_usage("%s: got no value, want one", argv[i]);
+			return -1;
+		}
+	}
+	argv[n] = NULL;
+	return n;
+}
+
+static const struct command *
+find_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+int
+main(int argc, char **argv)
+{
+	char host[256] = "", root[4096];
+	struct hagent h = {.node = host, .root = ""};
+	const struct command *command;
+	int n = take_options(&h, argc, argv);
+
+	if (n < 0)
+		return HAGENT_USAGE;
+	gethostname(host, sizeof(host) - 1);
+	host[strcspn(host, ".")] = '\0';
+	if ((size_t)snprintf(root, sizeof(root), "%s", h.root) >= sizeof(root))
+		return hagent_usage("--root: got a path that is too long");
+	for (size_t len = strlen(root); len > 0 && root[len - 1] == '/'; len--)
+		root[len - 1] = '\0';
+	h.root = root;
+	log_init("hagent", -1, false);
+
+	for (int i = 0; i < n; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			usage(stdout);
+			return HAGENT_OK;
+		}
+	}
+	if (n > 0 && strcmp(argv[0], "--version") == 0) {
+		puts("hagent " PHA_VERSION);
+		return HAGENT_OK;
+	}
+	if (n == 0) {
+		usage(stderr);
+		return HAGENT_USAGE;
+	}
+	command = find_command(argv[0]);
+	if (!command)
+		return hagent_usage("got \"%s\", want a command that --help names", argv[0]);
+	int status = command->run(&h, n, argv);
+	if (status == HAGENT_USAGE)
+		fprintf(stderr, "usage: hagent %s %s\n", command->name, command->arguments);
+	return status;
+}
