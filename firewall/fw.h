@@ -7,24 +7,35 @@
  * which it was made.
  *
  * What stands in the table, and who writes it:
- *   chain guard, sets hold_calls, hold_unknown, counters guard_*	`hagent guard
- *load|unload|hold` every other chain and set	`hagent firewall apply|remove`: replaced in place,
- *so that the elements of sets and the values of counters survive
- *   set gate			element `ipv4` present = this gateway forwards (`hagent firewall
- *gate`) set calls			the daemon's monitor alone, on both gateways set banned
- *an operator or the rate limit
  *
- * For the daemon's monitor (it calls libnftables itself; verified with nft 1.0.6 on Linux 6.18):
- *   the set	set calls { typeof ip saddr . @th,48,16; size 65535; }
- *		key = client address . call id that the client puts into its GRE packets, that is
- *the Call ID that we chose; the packet's field is bytes 6-7 of the GRE header
- *   add	add element inet pptp_ha calls { 198.51.100.100 . 0x1234 }
- *		idempotent; several: { 198.51.100.100 . 0x1234, 198.51.100.101 . 7 }; number in hex or
- *decimal delete	add element inet pptp_ha calls { 198.51.100.100 . 0x1234 }; delete element
- *inet pptp_ha calls { 198.51.100.100 . 0x1234 } in ONE nft_run_cmd_from_buffer() call: one
- *transaction, idempotent (deleting a missing element alone is ENOENT, and nft 1.0.6 has no
- *`destroy`) all gone	flush set inet pptp_ha calls Without `hagent firewall apply` the set is
- *missing and `add element` fails with "No such file or directory".
+ *   chain guard, sets hold_*, counters guard_*
+ *        `hagent guard load|unload|hold`
+ *   every other chain, set and counter
+ *        `hagent firewall apply|remove`: replaced in place; the elements of sets and the values
+ *        of counters survive
+ *   set gate
+ *        the element `ipv4` present = this gateway forwards: `hagent firewall gate`
+ *   set calls
+ *        the daemon's monitor alone, on both gateways
+ *   set banned
+ *        an operator, or the rate limit where limits { ban-seconds } says so
+ *
+ * For the daemon's monitor, which calls libnftables itself (tried with nft 1.0.6, Linux 6.18):
+ *
+ *   set calls { typeof ip saddr . @th,48,16; size 65535; }
+ *        key: client address . bytes 6-7 of the GRE header that it sends, that is the Call ID
+ *        that we chose; the number in hex or decimal, host order
+ *   add element inet pptp_ha calls { 198.51.100.100 . 0x1234 }
+ *        idempotent; several: { 198.51.100.100 . 0x1234, 198.51.100.101 . 7 }
+ *   add element inet pptp_ha calls { 198.51.100.100 . 0x1234 }
+ *   delete element inet pptp_ha calls { 198.51.100.100 . 0x1234 }
+ *        both lines in ONE nft_run_cmd_from_buffer() call (newline or `;` between): one
+ *        transaction, so an idempotent delete. Deleting a missing element alone is ENOENT,
+ *        and nft 1.0.6 has no `destroy`
+ *   flush set inet pptp_ha calls
+ *        all gone
+ *
+ * Before the first `hagent firewall apply` the set is missing: "No such file or directory".
  */
 #ifndef FIREWALL_FW_H
 #define FIREWALL_FW_H

@@ -5,23 +5,28 @@
  * is lax (an unclosed section passes, a repeated value wins silently, `${HOME}` expands, unknown
  * names stop the reading), so the outline of the text is checked first and every value is a string
  * that our own table checks afterwards. All mistakes of a run are collected, each with its line.
- * The file is the same on both gateways; which of the two nodes is "us" is a question to the
- *struct.
+ * The file is the same on both gateways: which of the two nodes is "us" is asked of the struct.
  *
- *	format = 1
- *	client-networks = { 198.51.100.0/24, 198.18.0.0/15 }	who may dial; 0.0.0.0/0 = anybody
- *	not-bogon = { 198.51.100.0/24, 198.18.0.0/15 }		exceptions from the list of bogus
- *sources pair { name = office  vrrp-id = 51  advert-interval-ms = 100 } node gw1 { wan-address =
- *198.51.100.11  lan-address = 192.168.1.2  sync-address = 10.255.0.1 wan-interface = wan
- *lan-interface = lan  sync-interface = sync } node gw2 { ... } vip { wan = 198.51.100.10/24  lan =
- *192.168.1.1/24 } tunnel { network = 10.8.0.0/24  local = 10.8.0.1  mtu = 1400 } sync { network
- *= 10.255.0.0/30  ssh-port = 2222 } api web { address = 192.168.1.20  protocol = tcp  ports = {
- *443, 8000-8010 } }	tcp, udp; icmp without ports nat { tunnel-to-wan = no  lan-to-wan = no ports
- *= 20000-60000 } limits { connections-per-minute = 120  connection-burst = 60  ban-seconds = 0 }
- *SYNs of one source management { networks = { 192.168.1.0/24 }  tcp-ports = { 22 } }
+ *   format = 1
+ *   client-networks = { 198.51.100.0/24 }      who may dial; 0.0.0.0/0 = anybody
+ *   not-bogon = { 198.18.0.0/15 }              exceptions from the list of bogus sources
+ *   pair { name = pptp-ha   vrrp-id = 51   advert-interval-ms = 100 }
+ *   node gw1 {
+ *       wan-address = 198.51.100.11  lan-address = 192.168.1.2  sync-address = 10.255.0.1
+ *       wan-interface = wan          lan-interface = lan        sync-interface = sync
+ *   }
+ *   node gw2 { ... }
+ *   vip { wan = 198.51.100.10/24   lan = 192.168.1.1/24 }
+ *   tunnel { network = 10.8.0.0/24   local = 10.8.0.1   mtu = 1400 }
+ *   sync { network = 10.255.0.0/30   ssh-port = 2222 }
+ *   api web { address = 192.168.1.20   protocol = tcp   ports = { 443, 8000-8010 } }
+ *   api ping { address = 192.168.1.20   protocol = icmp }
+ *   nat { tunnel-to-wan = no   lan-to-wan = no   ports = 20000-60000 }
+ *   limits { connections-per-minute = 120   connection-burst = 60   ban-seconds = 0 }
+ *   management { networks = { 192.168.1.0/24 }   tcp-ports = { 22 } }
  *
- * Sections pair, sync's port, nat, limits and management may be left out; every value shown for
- * them above but the networks and addresses is the default (pair name: pptp-ha; management: none).
+ * pair, nat and limits stand here with their defaults, as do mtu and ssh-port; not-bogon, api and
+ * management may be left out as well. limits count new connections of one source address.
  */
 #ifndef HAGENT_CLUSTER_H
 #define HAGENT_CLUSTER_H
