@@ -6,6 +6,7 @@
 #include "pptpd/engine/engine.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -348,6 +349,8 @@ engine_run(void)
 		log_warn("engine did not get its start message error=\"%s\"", strerror(errno));
 		goto out;
 	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	json_object_seed(0);	/* reads the random device: impossible later */
 	if ((e->loop = loop_new()) == NULL || sandbox_engine() < 0) {
 		log_warn("engine not started error=\"%s\"", strerror(errno));
 		goto out;
