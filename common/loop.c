@@ -341,7 +341,8 @@ int
 io_init(struct io *io, struct loop *l, int fd, void (*cb)(int events, void *arg), void *arg)
 {
 	*io = (struct io){.loop = l, .fd = fd, .cb = cb, .arg = arg};
-	assert(l->base != NULL);
+	if (l->base == NULL)
+		return 0;
 	io->ev = event_new(l->base, fd, EV_READ | EV_PERSIST, io_cb, io);
 	if (io->ev == NULL) {
 		errno = ENOMEM;
@@ -356,8 +357,10 @@ io_want(struct io *io, int events)
 {
 	short what = EV_PERSIST;
 
-	if (io->ev == NULL || events == io->want)
+	if (io->ev == NULL || events == io->want) {
+		io->want = events;
 		return;
+	}
 	if (events & IO_READ)
 		what |= EV_READ;
 	if (events & IO_WRITE)

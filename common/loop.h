@@ -41,7 +41,8 @@ void timer_set(struct timer *t, uint64_t in_ms);	/* replaces an earlier setting 
 void timer_cancel(struct timer *t);			/* harmless if not set, or all zero */
 bool timer_pending(const struct timer *t);
 
-/* A level-triggered descriptor watcher, embedded in its owner; the descriptor stays the owner's. */
+/* A level-triggered descriptor watcher, embedded in its owner; the descriptor stays the owner's.
+ * On a virtual loop it never fires by itself: a test calls io->cb(). */
 #define IO_READ	 1
 #define IO_WRITE 2
 struct io {
