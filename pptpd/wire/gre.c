@@ -97,16 +97,27 @@ advance(struct gre_rx *rx, uint32_t count, bool delivered)
 	rx->stats.delivered += delivered;
 }
 
+/* The next number's slot if it is held, else NULL; the far end of a full window shares that slot.
+ */
+static struct gre_rx_slot *
+next_held(const struct gre_rx *rx)
+{
+	struct gre_rx_slot *slot = &rx->slots[(rx->last + 1) & rx->mask];
+
+	return slot->bytes != NULL && slot->seq == rx->last + 1 ? slot : NULL;
+}
+
 /* Moves to the next number: delivers it if it is held, else it is lost. */
 static void
 step(struct gre_rx *rx, gre_deliver_fn *deliver, void *arg)
 {
-	struct gre_rx_slot *slot = &rx->slots[(rx->last + 1) & rx->mask];
-	uint8_t *bytes = slot->bytes;
+	struct gre_rx_slot *slot = next_held(rx);
+	uint8_t *bytes;
 
-	advance(rx, 1, bytes != NULL);
-	if (bytes == NULL)
+	advance(rx, 1, slot != NULL);
+	if (slot == NULL)
 		return;
+	bytes = slot->bytes;
 	slot->bytes = NULL;
 	rx->held--;
 	deliver(arg, slot->seq, bytes, slot->len);
@@ -117,7 +128,7 @@ step(struct gre_rx *rx, gre_deliver_fn *deliver, void *arg)
 static void
 drain(struct gre_rx *rx, gre_deliver_fn *deliver, void *arg)
 {
-	while (rx->held > 0 && rx->slots[(rx->last + 1) & rx->mask].bytes != NULL)
+	while (rx->held > 0 && next_held(rx) != NULL)
 		step(rx, deliver, arg);
 }
 
@@ -125,7 +136,7 @@ drain(struct gre_rx *rx, gre_deliver_fn *deliver, void *arg)
 static void
 give_up(struct gre_rx *rx, gre_deliver_fn *deliver, void *arg)
 {
-	while (rx->slots[(rx->last + 1) & rx->mask].bytes == NULL)
+	while (next_held(rx) == NULL)
 		step(rx, deliver, arg);
 	drain(rx, deliver, arg);
 }
