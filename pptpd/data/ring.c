@@ -75,7 +75,8 @@ ring_reserve(struct ring *r, size_t len)
 	uint32_t head = atomic_load_explicit(&r->head, memory_order_acquire);
 	uint32_t offset = tail & (r->size - 1), to_end = r->size - offset, need;
 
-	if (len > r->size / 2)
+	/* A record of up to half the ring fits an empty ring at any place. */
+	if (len > r->size / 2 - HEAD_LEN)
 		return NULL;
 	need = record_size(len);
 	if (need <= to_end) {

@@ -29,7 +29,8 @@ struct ring {
 int ring_init(struct ring *r, uint32_t size);
 void ring_fini(struct ring *r); /* wipes the memory; harmless when zeroed */
 
-/* Producer: room for a record of len bytes, or NULL: full. Becomes visible with ring_commit(). */
+/* Producer: room for a record of len bytes (<= half the ring - 8), or NULL: full. Becomes visible
+ * with ring_commit(). */
 void *ring_reserve(struct ring *r, size_t len);
 void ring_commit(struct ring *r);
 size_t ring_room(const struct ring *r); /* bytes free, heads and fillers included */
