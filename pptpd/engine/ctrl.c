@@ -20,7 +20,6 @@
 
 #define READ_SIZE     2048
 #define STOP_TIMEOUT  3000	/* ms that we wait for a Stop-Control-Connection-Reply */
-#define STOP_SHUTDOWN 3		/* RFC 2637 §2.3: "stop local shutdown" */
 
 #define RESULT_OK	   1
 #define RESULT_GENERAL	   2	/* with an error code */
@@ -30,14 +29,14 @@
 
 enum ctrl_event {
 	/* Message types come first, by their number: PPTP_SCCRQ .. PPTP_SLI */
-	EVENT_UNKNOWN = PPTP_TYPE_MAX + 1,
-	EVENT_STOP,	/* we want to stop */
-	EVENT_CLOSE,
-	EVENT_MAX
+	CTRL_EVENT_UNKNOWN = PPTP_TYPE_MAX + 1,
+	CTRL_EVENT_STOP,	/* we want to stop */
+	CTRL_EVENT_CLOSE,
+	CTRL_EVENT_MAX
 };
 
-static const char *const state_names[] = {"wait-start", "established", "wait-stop", "closed"};
-static const char *const event_names[] = {"", "SCCRQ", "SCCRP", "StopCCRQ", "StopCCRP", "EchoRQ",
+static const char *const ctrl_states[] = {"wait-start", "established", "wait-stop", "closed"};
+static const char *const ctrl_events[] = {"", "SCCRQ", "SCCRP", "StopCCRQ", "StopCCRP", "EchoRQ",
     "EchoRP", "OCRQ", "OCRP", "ICRQ", "ICRP", "ICCN", "CCRQ", "CDN", "WEN", "SLI", "unknown", "stop",
     "close"};
 
@@ -53,11 +52,11 @@ static void on_call_clear(void *object, void *detail);
 static void on_disconnect_notify(void *object, void *detail);
 static void on_link_info(void *object, void *detail);
 static void on_before_start(void *object, void *detail);
-static void do_stop(void *object, void *detail);
-static void do_close(void *object, void *detail);
+static void say_stop(void *object, void *detail);
+static void close_connection(void *object, void *detail);
 
 /* RFC 2637 §3.1.2, receiver of the connection. */
-static const struct fsm_row rows[] = {
+static const struct fsm_row ctrl_rows[] = {
     {CTRL_WAIT_START, PPTP_SCCRQ, on_start, CTRL_ESTABLISHED},
     {CTRL_WAIT_START, PPTP_STOP_RQ, on_stop_request, FSM_STAY},
     {CTRL_WAIT_START, PPTP_OCRQ, on_before_start, FSM_STAY},
@@ -72,22 +71,22 @@ static const struct fsm_row rows[] = {
     {CTRL_ESTABLISHED, PPTP_CCRQ, on_call_clear, FSM_STAY},
     {CTRL_ESTABLISHED, PPTP_CDN, on_disconnect_notify, FSM_STAY},
     {CTRL_ESTABLISHED, PPTP_SLI, on_link_info, FSM_STAY},
-    {CTRL_ESTABLISHED, EVENT_STOP, do_stop, CTRL_WAIT_STOP},
+    {CTRL_ESTABLISHED, CTRL_EVENT_STOP, say_stop, CTRL_WAIT_STOP},
     {CTRL_WAIT_STOP, PPTP_STOP_RP, on_stop_reply, FSM_STAY},
     {CTRL_WAIT_STOP, PPTP_STOP_RQ, on_stop_request, FSM_STAY},
     {CTRL_WAIT_STOP, PPTP_ECHO_RQ, on_echo_request, FSM_STAY},
-    {CTRL_CLOSED, EVENT_CLOSE, NULL, FSM_STAY},
-    {FSM_ANY, EVENT_CLOSE, do_close, CTRL_CLOSED},
+    {CTRL_CLOSED, CTRL_EVENT_CLOSE, NULL, FSM_STAY},
+    {FSM_ANY, CTRL_EVENT_CLOSE, close_connection, CTRL_CLOSED},
 };
 
-static const struct fsm_table table = {
+static const struct fsm_table ctrl_table = {
     .name = "control",
-    .states = state_names,
-    .events = event_names,
+    .states = ctrl_states,
+    .events = ctrl_events,
     .n_states = 4,
-    .n_events = EVENT_MAX,
-    .rows = rows,
-    .n_rows = sizeof rows / sizeof rows[0],
+    .n_events = CTRL_EVENT_MAX,
+    .rows = ctrl_rows,
+    .n_rows = sizeof ctrl_rows / sizeof ctrl_rows[0],
 };
 
 static struct ctrl_bucket *
@@ -243,7 +242,7 @@ timer_cb(void *arg)
 		break;
 	case CTRL_ESTABLISHED:
 		if (c->n_sessions == 0)
-			ctrl_stop(c, STOP_SHUTDOWN);
+			ctrl_stop(c, CTRL_STOP_SHUTDOWN);
 		else
 			echo_due(c);
 		break;
@@ -415,7 +414,7 @@ on_link_info(void *object, void *detail)
 }
 
 static void
-do_stop(void *object, void *detail)
+say_stop(void *object, void *detail)
 {
 	struct ctrl *c = object;
 
@@ -469,7 +468,7 @@ closing_marked(void *arg, int err)
 }
 
 static void
-do_close(void *object, void *detail)
+close_connection(void *object, void *detail)
 {
 	struct ctrl *c = object;
 
@@ -490,7 +489,7 @@ ctrl_close(struct ctrl *c, const char *why)
 	if (c->close_reason != NULL)
 		return;
 	c->close_reason = why;
-	fsm_event(&c->fsm, EVENT_CLOSE, c, NULL);
+	fsm_event(&c->fsm, CTRL_EVENT_CLOSE, c, NULL);
 }
 
 void
@@ -509,7 +508,7 @@ ctrl_stop(struct ctrl *c, uint8_t reason)
 	if (c->fsm.state == CTRL_WAIT_START)
 		ctrl_close(c, "stopped before it started");
 	else
-		fsm_event(&c->fsm, EVENT_STOP, c, NULL);
+		fsm_event(&c->fsm, CTRL_EVENT_STOP, c, NULL);
 }
 
 void
@@ -542,7 +541,7 @@ static bool
 on_message(void *arg, const struct pptp_message *m)
 {
 	struct ctrl *c = arg;
-	int8_t event = m->type >= 1 && m->type <= PPTP_TYPE_MAX ? (int8_t)m->type : EVENT_UNKNOWN;
+	int8_t event = m->type >= 1 && m->type <= PPTP_TYPE_MAX ? (int8_t)m->type : CTRL_EVENT_UNKNOWN;
 	union {
 		const struct pptp_message *in;
 		void *detail;
@@ -652,7 +651,7 @@ ctrl_accept(struct engine *e, int fd, const struct tcp_snapshot *t)
 	snprintf(c->name, sizeof c->name, "%s:%u", conf_ipv4(t->peer_ip), t->peer_port);
 	TAILQ_INIT(&c->sessions);
 	pptp_framer_init(&c->framer);
-	fsm_init(&c->fsm, &table, CTRL_WAIT_START);
+	fsm_init(&c->fsm, &ctrl_table, CTRL_WAIT_START);
 	timer_init(&c->timer, e->loop, timer_cb, c);
 	TAILQ_INSERT_TAIL(&e->ctrls, c, entry);
 	TAILQ_INSERT_TAIL(&e->half_open, c, half_open_entry);

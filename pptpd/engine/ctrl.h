@@ -20,6 +20,7 @@ enum ctrl_state {
 };
 
 #define CTRL_OUT_MAX 4096	/* bytes that a client may leave unread before it is dropped */
+#define CTRL_STOP_SHUTDOWN 3 /* RFC 2637 §2.3: "stop local shutdown" */
 
 struct ctrl {
 	TAILQ_ENTRY(ctrl) entry;

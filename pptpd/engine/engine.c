@@ -16,7 +16,6 @@
 #include "pptpd/engine/session.h"
 
 #define STOP_GRACE_MS 500	/* for what is being said when we are told to stop */
-#define STOP_SHUTDOWN 3		/* RFC 2637 §2.3: "stop local shutdown" */
 
 /* ---- configuration ---- */
 
@@ -222,7 +221,7 @@ stop_cb(void *arg)
  * each connection a Stop-Request. A standby says nothing.
  */
 static void
-on_stop(void *arg)
+stop_serving(void *arg)
 {
 	struct engine *e = arg;
 	struct ctrl *c, *next;
@@ -237,7 +236,7 @@ on_stop(void *arg)
 		next = TAILQ_NEXT(c, entry);
 		while ((s = TAILQ_FIRST(&c->sessions)) != NULL)
 			session_close(s, END_SHUTDOWN, true);
-		ctrl_stop(c, STOP_SHUTDOWN);
+		ctrl_stop(c, CTRL_STOP_SHUTDOWN);
 	}
 	timer_set(&e->stop_timer, TAILQ_EMPTY(&e->ctrls) ? 0 : STOP_GRACE_MS);
 }
@@ -282,7 +281,7 @@ start_data_plane(struct engine *e, const struct priv_start *s)
 static const struct priv_ops monitor_ops = {
     .on_accept = on_accept,
     .on_files = on_files,
-    .on_stop = on_stop,
+    .on_stop = stop_serving,
     .on_gone = on_gone,
 };
 

@@ -28,35 +28,35 @@
 #define TICK_MAX_MS	 30000
 
 enum call_event {
-	EVENT_GUARD_OK,
-	EVENT_GUARD_FAILED,
-	EVENT_CLOSE,
-	EVENT_MAX
+	CALL_EVENT_GUARD_OK,
+	CALL_EVENT_GUARD_FAILED,
+	CALL_EVENT_CLOSE,
+	CALL_EVENT_MAX
 };
 
-static const char *const state_names[] = {"wait-guard", "established", "closed"};
-static const char *const event_names[] = {"guard-ok", "guard-failed", "close"};
+static const char *const call_states[] = {"wait-guard", "established", "closed"};
+static const char *const call_events[] = {"guard-ok", "guard-failed", "close"};
 
 static void on_guard_ok(void *object, void *detail);
 static void on_guard_failed(void *object, void *detail);
-static void do_close(void *object, void *detail);
+static void close_call(void *object, void *detail);
 static void tick_cb(void *arg);
 
-static const struct fsm_row rows[] = {
-    {CALL_WAIT_GUARD, EVENT_GUARD_OK, on_guard_ok, CALL_ESTABLISHED},
-    {CALL_WAIT_GUARD, EVENT_GUARD_FAILED, on_guard_failed, FSM_STAY},
-    {CALL_WAIT_GUARD, EVENT_CLOSE, do_close, CALL_CLOSED},
-    {CALL_ESTABLISHED, EVENT_CLOSE, do_close, CALL_CLOSED},
+static const struct fsm_row call_rows[] = {
+    {CALL_WAIT_GUARD, CALL_EVENT_GUARD_OK, on_guard_ok, CALL_ESTABLISHED},
+    {CALL_WAIT_GUARD, CALL_EVENT_GUARD_FAILED, on_guard_failed, FSM_STAY},
+    {CALL_WAIT_GUARD, CALL_EVENT_CLOSE, close_call, CALL_CLOSED},
+    {CALL_ESTABLISHED, CALL_EVENT_CLOSE, close_call, CALL_CLOSED},
 };
 
-static const struct fsm_table table = {
+static const struct fsm_table call_table = {
     .name = "call",
-    .states = state_names,
-    .events = event_names,
+    .states = call_states,
+    .events = call_events,
     .n_states = 3,
-    .n_events = EVENT_MAX,
-    .rows = rows,
-    .n_rows = sizeof rows / sizeof rows[0],
+    .n_events = CALL_EVENT_MAX,
+    .rows = call_rows,
+    .n_rows = sizeof call_rows / sizeof call_rows[0],
 };
 
 const char *
@@ -450,7 +450,7 @@ release_all(struct session *s)
 }
 
 static void
-do_close(void *object, void *detail)
+close_call(void *object, void *detail)
 {
 	struct session *s = object;
 	struct ctrl *c = s->ctrl;
@@ -477,7 +477,7 @@ session_close(struct session *s, enum session_end end, bool tell)
 	s->end = end;
 	if (tell)
 		say_disconnect(s);
-	fsm_event(&s->call, EVENT_CLOSE, s, NULL);
+	fsm_event(&s->call, CALL_EVENT_CLOSE, s, NULL);
 }
 
 void
@@ -594,7 +594,7 @@ guard_done(void *arg, int err)
 	if (err != 0)
 		log_warn("firewall did not take the call peer=%s call=%u error=\"%s\"", conf_ipv4(s->peer_ip),
 		    s->call_id, strerror(err));
-	fsm_event(&s->call, err == 0 ? EVENT_GUARD_OK : EVENT_GUARD_FAILED, s, NULL);
+	fsm_event(&s->call, err == 0 ? CALL_EVENT_GUARD_OK : CALL_EVENT_GUARD_FAILED, s, NULL);
 }
 
 /* Never 0, unique in the daemon, and far from the last one used. 0 = all are in use. */
@@ -630,7 +630,7 @@ session_new(struct ctrl *c, const struct pptp_message *ocrq)
 	s->started_wall_ms = wall_ms();
 	s->id = ++e->next_session;
 	snprintf(s->identity.acct_id, sizeof s->identity.acct_id, "%08x%08x", e->boot_id, s->id);
-	fsm_init(&s->call, &table, CALL_WAIT_GUARD);
+	fsm_init(&s->call, &call_table, CALL_WAIT_GUARD);
 	timer_init(&s->timer, e->loop, tick_cb, s);
 	s->ppp = ppp_new(e->loop, &s->config->ppp, &link_ops, s);
 	if (s->call_id != 0 && s->ppp != NULL)

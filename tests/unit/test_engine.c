@@ -1,0 +1,806 @@
+/* link: pptp pptpdconf common */
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Control connections and calls on the virtual clock: the engine's real sources; the monitor and the
+ * data plane, which are other processes and threads, are stood in for by recorders below.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+
+#include "pptpd/engine/ctrl.c"
+#include "pptpd/engine/engine.c"
+#include "pptpd/engine/session.c"
+
+/* ---- recorders ---- */
+
+struct waiting {
+	priv_done_fn *done;
+	void *arg;
+};
+static struct {
+	struct waiting guard[64];
+	unsigned n_guard;
+	bool hold_guard;	/* answer later */
+	int guard_error;
+	unsigned call_adds, call_dels, listens, silent_closes, marked, detached, frames;
+	bool listening;
+} fake;
+static struct engine eng;
+
+void
+priv_call_add(struct priv *p, uint32_t ip, uint16_t id, priv_done_fn *done, void *arg)
+{
+	fake.call_adds++;
+	if (fake.hold_guard)
+		fake.guard[fake.n_guard++] = (struct waiting){done, arg};
+	else
+		done(arg, fake.guard_error);
+}
+
+void
+priv_call_del(struct priv *p, uint32_t ip, uint16_t id, priv_done_fn *done, void *arg)
+{
+	fake.call_dels++;
+	done(arg, 0);
+}
+
+void
+priv_route_add(struct priv *p, uint32_t ip, priv_done_fn *done, void *arg)
+{
+	done(arg, 0);
+}
+
+void
+priv_route_del(struct priv *p, uint32_t ip, priv_done_fn *done, void *arg)
+{
+	done(arg, 0);
+}
+
+void
+priv_mark_closing(struct priv *p, int fd, priv_done_fn *done, void *arg)
+{
+	fake.marked++;
+	done(arg, 0);
+}
+
+void
+priv_silent_close(struct priv *p, int fd)
+{
+	fake.silent_closes++;
+	close(fd);
+}
+
+void
+priv_listen(struct priv *p, bool on, priv_done_fn *done, void *arg)
+{
+	fake.listens++;
+	fake.listening = on;
+	if (done != NULL)
+		done(arg, 0);
+}
+
+void
+priv_wtmp(struct priv *p, uint16_t call_id, const char *user, uint32_t ip)
+{
+}
+
+void
+priv_files_fini(struct priv_files *f)
+{
+}
+
+int
+priv_receive_start(int fd, struct priv_start *s)
+{
+	return -1;
+}
+
+struct priv *
+priv_new(struct loop *l, int fd, const struct priv_ops *ops, void *arg)
+{
+	return NULL;
+}
+
+void
+priv_free(struct priv *p)
+{
+}
+
+int
+sandbox_engine(void)
+{
+	return -1;
+}
+
+struct answer_server *
+control_new(struct engine *e, int fd)
+{
+	return NULL;
+}
+
+struct dp_session {
+	void *owner;
+};
+
+struct dataplane *
+dp_new(struct loop *l, const struct dp_config *c, const struct dp_ops *ops, void *arg)
+{
+	return NULL;
+}
+
+void
+dp_free(struct dataplane *dp)
+{
+}
+
+struct dp_session *
+dp_attach(struct dataplane *dp, const struct dp_session_config *c)
+{
+	struct dp_session *s = calloc(1, sizeof *s);
+
+	s->owner = c->owner;
+	return s;
+}
+
+void
+dp_detach(struct dataplane *dp, struct dp_session *s)
+{
+	fake.detached++;
+	session_dp_ops.on_detached(&eng, s->owner);
+	free(s);
+}
+
+int
+dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol, const uint8_t *payload, size_t len)
+{
+	fake.frames++;
+	return 0;
+}
+
+void
+dp_set_keys(struct dataplane *dp, struct dp_session *s, const uint8_t send_key[static 16],
+    const uint8_t recv_key[static 16])
+{
+}
+
+void
+dp_allow_source(struct dataplane *dp, struct dp_session *s, uint32_t ip)
+{
+}
+
+void
+dp_up(struct dataplane *dp, struct dp_session *s, const struct dp_up *up)
+{
+}
+
+void
+dp_down(struct dataplane *dp, struct dp_session *s)
+{
+}
+
+void
+dp_session_counters(const struct dp_session *s, struct dp_counters *c)
+{
+	memset(c, 0, sizeof *c);
+}
+
+/* ---- fixture ---- */
+
+static const char conf_text[] = "localip 10.8.0.1\nremoteip 10.8.0.2-9\nconnections 4\nstimeout 10\n"
+				"half-open 3\nconnections-per-address 3\n";
+static const char options_text[] = "name pptpd\nrequire-mschap-v2\nrequire-mppe-128\n";
+static const char secrets_text[] = "api-client pptpd secret 10.8.0.9\n";
+
+static int
+setup(void **state)
+{
+	char conf[sizeof conf_text], options[sizeof options_text], secrets[sizeof secrets_text];
+	char n1[] = "pptpd.conf", n2[] = "options.pptpd", n3[] = "chap-secrets";
+	struct priv_files f = {n1, n2, n3, conf, options, secrets};
+
+	memcpy(conf, conf_text, sizeof conf);
+	memcpy(options, options_text, sizeof options);
+	memcpy(secrets, secrets_text, sizeof secrets);
+	memset(&fake, 0, sizeof fake);
+	memset(&eng, 0, sizeof eng);
+	eng.loop = loop_new_virtual();
+	TAILQ_INIT(&eng.ctrls);
+	TAILQ_INIT(&eng.half_open);
+	STAILQ_INIT(&eng.dead);
+	timer_init(&eng.reaper, eng.loop, reaper_cb, &eng);
+	timer_init(&eng.stop_timer, eng.loop, stop_cb, &eng);
+	eng.config = parse_config(&f);
+	assert_non_null(eng.config);
+	eng.pool = pool_new(&eng.config->settings->remote_ips);
+	eng.by_call = calloc(65536, sizeof(struct session *));
+	eng.limit = log_limit_new(1, 16);
+	return engine_promote(&eng, 1, NULL, NULL);
+}
+
+static int
+teardown(void **state)
+{
+	engine_fini(&eng);
+	loop_free(eng.loop);
+	return 0;
+}
+
+/* A client: our end of the connection. */
+struct client {
+	int fd;
+	struct ctrl *ctrl;
+	uint8_t in[8192];
+	size_t have;
+};
+
+static struct client
+client_from(uint32_t ip)
+{
+	struct client c = {0};
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	c.fd = fds[0];
+	ctrl_accept(&eng, fds[1], &(struct tcp_snapshot){.peer_ip = ip, .peer_port = 40000,
+	    .local_ip = 0xc633640a, .local_port = 1723});
+	c.ctrl = TAILQ_LAST(&eng.ctrls, ctrl_list);
+	if (c.ctrl != NULL && c.ctrl->fd != fds[1])
+		c.ctrl = NULL;	/* refused */
+	return c;
+}
+
+static void
+say_bytes(struct client *c, const void *bytes, size_t len)
+{
+	assert_int_equal(send(c->fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
+	if (c->ctrl->fd >= 0)
+		c->ctrl->io.cb(IO_READ, c->ctrl->io.arg);
+}
+
+static void
+say(struct client *c, const struct pptp_message *m)
+{
+	uint8_t buf[PPTP_MESSAGE_MAX];
+	struct wr w = wr_init(buf, sizeof buf);
+
+	assert_int_equal(pptp_encode(m, &w), 0);
+	say_bytes(c, buf, wr_len(&w));
+}
+
+static void
+say_type(struct client *c, uint8_t type)
+{
+	say(c, &(struct pptp_message){.type = type, .version = PPTP_VERSION, .call_id = 7, .echo_id = 99});
+}
+
+/* The next message from the daemon; type 0 = none. `closed` tells whether it closed the connection. */
+static struct pptp_message
+hear(struct client *c, bool *closed)
+{
+	struct pptp_message m = {0};
+	ssize_t n = recv(c->fd, c->in + c->have, sizeof c->in - c->have, MSG_DONTWAIT);
+	size_t len;
+
+	if (closed != NULL)
+		*closed = n == 0;
+	if (n > 0)
+		c->have += (size_t)n;
+	if (c->have < 2)
+		return m;
+	len = (size_t)c->in[0] << 8 | c->in[1];
+	assert_true(c->have >= len);
+	assert_int_equal(pptp_parse(c->in, len, &m), 0);
+	c->have -= len;
+	memmove(c->in, c->in + len, c->have);
+	return m;
+}
+
+static void
+expect_silence(struct client *c)
+{
+	bool closed;
+
+	assert_int_equal(hear(c, &closed).type, 0);
+	assert_false(closed);
+}
+
+static void
+expect_closed(struct client *c)
+{
+	bool closed = false;
+
+	while (hear(c, &closed).type != 0)
+		;
+	assert_true(closed);
+	close(c->fd);
+	loop_advance(eng.loop, 0);	/* the reaper */
+}
+
+static struct client
+established(uint32_t ip)
+{
+	struct client c = client_from(ip);
+	struct pptp_message m;
+
+	say_type(&c, PPTP_SCCRQ);
+	m = hear(&c, NULL);
+	assert_int_equal(m.type, PPTP_SCCRP);
+	assert_int_equal(m.result, 1);
+	return c;
+}
+
+static uint16_t
+call(struct client *c, uint16_t id)
+{
+	struct pptp_message m;
+
+	say(c, &(struct pptp_message){.type = PPTP_OCRQ, .call_id = id, .window = 64});
+	m = hear(c, NULL);
+	assert_int_equal(m.type, PPTP_OCRP);
+	assert_int_equal(m.peer_call_id, id);
+	assert_int_equal(m.result, 1);
+	assert_int_not_equal(m.call_id, 0);
+	return m.call_id;
+}
+
+/* ---- control connection: every cell ---- */
+
+struct cell {
+	uint8_t reply;	/* 0 = silence */
+	bool closes;
+};
+
+static struct cell
+expected(enum ctrl_state state, uint8_t type)
+{
+	switch (type) {
+	case PPTP_SCCRQ:
+		return (struct cell){state == CTRL_WAIT_STOP ? 0 : PPTP_SCCRP, false};
+	case PPTP_STOP_RQ:
+		return (struct cell){PPTP_STOP_RP, true};
+	case PPTP_STOP_RP:
+		return (struct cell){0, state == CTRL_WAIT_STOP};
+	case PPTP_ECHO_RQ:
+		return (struct cell){PPTP_ECHO_RP, false};
+	case PPTP_OCRQ:
+		return (struct cell){state == CTRL_WAIT_STOP ? 0 : PPTP_OCRP, false};
+	case PPTP_ICRQ:
+		return (struct cell){state == CTRL_ESTABLISHED ? PPTP_ICRP : 0, false};
+	default:
+		return (struct cell){0, false};
+	}
+}
+
+static void
+check_cell(enum ctrl_state state, uint8_t type)
+{
+	struct client c = client_from(0xc6336464);
+	struct cell want = expected(state, type);
+	struct pptp_message m;
+
+	if (state != CTRL_WAIT_START) {
+		say_type(&c, PPTP_SCCRQ);
+		assert_int_equal(hear(&c, NULL).type, PPTP_SCCRP);
+	}
+	if (state == CTRL_WAIT_STOP) {
+		ctrl_stop(c.ctrl, 3);
+		assert_int_equal(hear(&c, NULL).type, PPTP_STOP_RQ);
+	}
+	assert_int_equal(c.ctrl->fsm.state, state);
+	say_type(&c, type);
+	m = hear(&c, NULL);
+	assert_int_equal(m.type, want.reply);
+	if (m.type == PPTP_ECHO_RP)
+		assert_int_equal(m.echo_id, 99);
+	if (m.type == PPTP_OCRP)
+		assert_int_equal(m.result, state == CTRL_ESTABLISHED ? 1 : 2);
+	if (!want.closes) {
+		expect_silence(&c);
+		ctrl_close(c.ctrl, "test");
+	}
+	expect_closed(&c);
+	assert_int_equal(eng.n_ctrls, 0);
+	assert_int_equal(eng.n_half_open, 0);
+}
+
+static void
+test_control_cells(void **state)
+{
+	for (uint8_t type = 1; type <= PPTP_TYPE_MAX; type++)
+		for (int s = CTRL_WAIT_START; s <= CTRL_WAIT_STOP; s++)
+			check_cell((enum ctrl_state)s, type);
+}
+
+static void
+test_unknown_type_is_survived(void **state)
+{
+	struct client c = established(1);
+	static const uint8_t odd[] = {0, 12, 0, 1, 0x1a, 0x2b, 0x3c, 0x4d, 0, 99, 0, 0};
+
+	say_bytes(&c, odd, sizeof odd);
+	expect_silence(&c);
+	say_type(&c, PPTP_ECHO_RQ);
+	assert_int_equal(hear(&c, NULL).type, PPTP_ECHO_RP);
+	close(c.fd);
+}
+
+static void
+test_wrong_version(void **state)
+{
+	struct client c = client_from(1);
+	struct pptp_message m;
+
+	say(&c, &(struct pptp_message){.type = PPTP_SCCRQ, .version = 0x0200});
+	m = hear(&c, NULL);
+	assert_int_equal(m.type, PPTP_SCCRP);
+	assert_int_equal(m.result, 5);
+	expect_closed(&c);
+}
+
+static void
+test_bytes_one_by_one_and_all_at_once(void **state)
+{
+	struct client c = client_from(1);
+	uint8_t buf[1024];
+	struct wr w = wr_init(buf, sizeof buf);
+
+	pptp_encode(&(struct pptp_message){.type = PPTP_SCCRQ, .version = PPTP_VERSION}, &w);
+	pptp_encode(&(struct pptp_message){.type = PPTP_ECHO_RQ, .echo_id = 1}, &w);
+	for (size_t i = 0; i < wr_len(&w); i++)
+		say_bytes(&c, buf + i, 1);
+	assert_int_equal(hear(&c, NULL).type, PPTP_SCCRP);
+	assert_int_equal(hear(&c, NULL).type, PPTP_ECHO_RP);
+	w = wr_init(buf, sizeof buf);
+	pptp_encode(&(struct pptp_message){.type = PPTP_OCRQ, .call_id = 1}, &w);
+	pptp_encode(&(struct pptp_message){.type = PPTP_SLI}, &w);
+	pptp_encode(&(struct pptp_message){.type = PPTP_ECHO_RQ, .echo_id = 2}, &w);
+	pptp_encode(&(struct pptp_message){.type = PPTP_CCRQ, .call_id = 1}, &w);
+	say_bytes(&c, buf, wr_len(&w));
+	assert_int_equal(hear(&c, NULL).type, PPTP_OCRP);
+	assert_int_equal(hear(&c, NULL).type, PPTP_ECHO_RP);
+	assert_int_equal(hear(&c, NULL).type, PPTP_CDN);
+	close(c.fd);
+}
+
+static void
+test_malformed_drops_only_its_peer(void **state)
+{
+	struct client bad = established(1), good = established(2);
+
+	say_bytes(&bad, "GET / HTTP/1.0\r\n\r\n", 18);
+	expect_closed(&bad);
+	assert_int_equal(eng.stats.control_malformed, 1);
+	say_type(&good, PPTP_ECHO_RQ);
+	assert_int_equal(hear(&good, NULL).type, PPTP_ECHO_RP);
+	close(good.fd);
+}
+
+static void
+test_bare_fin(void **state)
+{
+	struct client c = established(1);
+
+	call(&c, 1);
+	shutdown(c.fd, SHUT_WR);
+	c.ctrl->io.cb(IO_READ, c.ctrl->io.arg);
+	expect_closed(&c);
+	assert_int_equal(eng.n_sessions, 0);
+	assert_int_equal(fake.detached, 1);
+	assert_int_equal(fake.call_dels, 1);
+	assert_int_equal(eng.stats.ended[END_CONTROL_LOST], 1);
+}
+
+static void
+test_client_that_does_not_read(void **state)
+{
+	struct client c = established(1);
+
+	for (unsigned i = 0; i < 200000 && c.ctrl->fsm.state != CTRL_CLOSED; i++)
+		ctrl_send(c.ctrl, &(struct pptp_message){.type = PPTP_ECHO_RQ, .echo_id = i});
+	assert_int_equal(c.ctrl->fsm.state, CTRL_CLOSED);
+	assert_int_equal(fake.marked, 1);
+	close(c.fd);
+}
+
+/* ---- limits and time ---- */
+
+static void
+test_half_open_limit_and_timeout(void **state)
+{
+	struct client c[4];
+
+	for (uint32_t i = 0; i < 3; i++)
+		c[i] = client_from(10 + i);
+	assert_int_equal(eng.n_half_open, 3);
+	c[3] = client_from(20);			/* the oldest makes room */
+	assert_non_null(c[3].ctrl);
+	expect_closed(&c[0]);
+	assert_int_equal(eng.n_half_open, 3);
+	loop_advance(eng.loop, 9999);
+	expect_silence(&c[1]);
+	loop_advance(eng.loop, 1);
+	for (unsigned i = 1; i < 4; i++)
+		expect_closed(&c[i]);
+	assert_int_equal(eng.n_ctrls, 0);
+}
+
+static void
+test_caps(void **state)
+{
+	struct client c[5];
+
+	for (unsigned i = 0; i < 3; i++)
+		c[i] = established(1);
+	c[3] = client_from(1);			/* connections-per-address 3 */
+	assert_null(c[3].ctrl);
+	expect_closed(&c[3]);
+	c[3] = established(2);
+	c[4] = client_from(3);			/* connections 4 */
+	assert_null(c[4].ctrl);
+	expect_closed(&c[4]);
+	assert_int_equal(eng.stats.refused_connections, 2);
+	for (unsigned i = 0; i < 4; i++)
+		close(c[i].fd);
+}
+
+static void
+test_connection_without_a_call_ends(void **state)
+{
+	struct client c = established(1);
+
+	loop_advance(eng.loop, 60000);
+	assert_int_equal(hear(&c, NULL).type, PPTP_STOP_RQ);
+	loop_advance(eng.loop, 3000);
+	expect_closed(&c);
+}
+
+static void
+test_echo(void **state)
+{
+	struct client c = established(1);
+	struct pptp_message m;
+
+	call(&c, 1);
+	loop_advance(eng.loop, 50000);
+	say(&c, &(struct pptp_message){.type = PPTP_SLI});	/* any traffic postpones */
+	loop_advance(eng.loop, 59999);
+	expect_silence(&c);
+	loop_advance(eng.loop, 1);
+	m = hear(&c, NULL);
+	assert_int_equal(m.type, PPTP_ECHO_RQ);
+	loop_advance(eng.loop, 59000);
+	say(&c, &(struct pptp_message){.type = PPTP_ECHO_RP, .echo_id = m.echo_id, .result = 1});
+	loop_advance(eng.loop, 59999);
+	expect_silence(&c);
+	loop_advance(eng.loop, 1001);
+	assert_int_equal(hear(&c, NULL).type, PPTP_ECHO_RQ);
+	loop_advance(eng.loop, 60000);
+	expect_closed(&c);
+}
+
+/* ---- calls ---- */
+
+static void
+test_reply_waits_for_the_firewall(void **state)
+{
+	struct client c = established(1);
+
+	fake.hold_guard = true;
+	say(&c, &(struct pptp_message){.type = PPTP_OCRQ, .call_id = 1});
+	expect_silence(&c);
+	assert_int_equal(fake.frames, 0);
+	fake.guard[0].done(fake.guard[0].arg, 0);
+	assert_int_equal(hear(&c, NULL).type, PPTP_OCRP);
+	assert_int_equal(fake.frames, 1);	/* LCP Configure-Request, after the reply */
+	close(c.fd);
+}
+
+static void
+test_firewall_refuses(void **state)
+{
+	struct client c = established(1);
+	struct pptp_message m;
+
+	fake.guard_error = EIO;
+	say(&c, &(struct pptp_message){.type = PPTP_OCRQ, .call_id = 1});
+	m = hear(&c, NULL);
+	assert_int_equal(m.type, PPTP_OCRP);
+	assert_int_equal(m.result, 2);
+	assert_int_equal(eng.n_sessions, 0);
+	close(c.fd);
+}
+
+/* Every cell of the call's machine: {wait-guard, established, closed} x {guard ok, guard failed, close}. */
+static void
+test_call_cells(void **state)
+{
+	for (int s = CALL_WAIT_GUARD; s <= CALL_CLOSED; s++) {
+		for (int event = 0; event < 3; event++) {
+			struct client c = established(1);
+			struct session *x;
+			int before;
+
+			fake.hold_guard = true;
+			say(&c, &(struct pptp_message){.type = PPTP_OCRQ, .call_id = 1});
+			x = TAILQ_FIRST(&c.ctrl->sessions);
+			x->pending++;	/* keep it in memory */
+			if (s == CALL_ESTABLISHED)
+				fake.guard[0].done(fake.guard[0].arg, 0);
+			if (s == CALL_CLOSED)
+				session_close(x, END_KICKED, true);
+			before = x->call.state;
+			assert_int_equal(before, s);
+			if (event == 0 || event == 1) {
+				fake.guard[0].done(fake.guard[0].arg, event == 0 ? 0 : EIO);
+				assert_int_equal(x->call.state, s == CALL_WAIT_GUARD
+				    ? event == 0 ? CALL_ESTABLISHED : CALL_CLOSED : s);
+			} else {
+				session_close(x, END_KICKED, true);
+				assert_int_equal(x->call.state, CALL_CLOSED);
+			}
+			if (x->call.state != CALL_CLOSED)
+				session_close(x, END_KICKED, true);
+			x->pending = 0;
+			session_released(x);
+			ctrl_close(c.ctrl, "test");
+			expect_closed(&c);
+			assert_int_equal(eng.n_sessions, 0);
+			fake.n_guard = 0;
+		}
+	}
+}
+
+static void
+test_closed_while_the_firewall_works(void **state)
+{
+	struct client c = established(1);
+
+	fake.hold_guard = true;
+	say(&c, &(struct pptp_message){.type = PPTP_OCRQ, .call_id = 1});
+	shutdown(c.fd, SHUT_WR);
+	c.ctrl->io.cb(IO_READ, c.ctrl->io.arg);
+	expect_closed(&c);
+	assert_int_equal(fake.call_dels, 0);
+	fake.guard[0].done(fake.guard[0].arg, 0);	/* the late answer: taken back at once */
+	loop_advance(eng.loop, 0);
+	assert_int_equal(fake.call_dels, 1);
+}
+
+static void
+test_two_calls_and_clear(void **state)
+{
+	struct client c = established(1);
+	uint16_t one = call(&c, 1), two = call(&c, 2);
+	struct pptp_message m;
+
+	assert_int_not_equal(one, two);
+	say(&c, &(struct pptp_message){.type = PPTP_OCRQ, .call_id = 2});	/* in use */
+	m = hear(&c, NULL);
+	assert_int_equal(m.type, PPTP_OCRP);
+	assert_int_equal(m.result, 2);
+	assert_int_equal(m.error, 5);
+	say(&c, &(struct pptp_message){.type = PPTP_CCRQ, .call_id = 1});
+	m = hear(&c, NULL);
+	assert_int_equal(m.type, PPTP_CDN);
+	assert_int_equal(m.call_id, one);	/* our own id: RFC 2637 §2.13 */
+	assert_int_equal(m.result, 4);
+	assert_int_equal(eng.n_sessions, 1);
+	say(&c, &(struct pptp_message){.type = PPTP_CCRQ, .call_id = 1});	/* again: nothing to clear */
+	expect_silence(&c);
+	say(&c, &(struct pptp_message){.type = PPTP_CCRQ, .call_id = two});	/* our id instead of theirs */
+	assert_int_equal(hear(&c, NULL).type, PPTP_CDN);
+	close(c.fd);
+}
+
+static void
+test_same_call_id_from_two_connections(void **state)
+{
+	struct client a = established(1), b = established(1);
+
+	assert_int_not_equal(call(&a, 5), call(&b, 5));
+	close(a.fd);
+	close(b.fd);
+}
+
+static void
+test_session_cap(void **state)
+{
+	struct client c = established(1);
+	struct pptp_message m;
+
+	for (uint16_t i = 1; i <= 4; i++)
+		call(&c, i);
+	say(&c, &(struct pptp_message){.type = PPTP_OCRQ, .call_id = 5});
+	m = hear(&c, NULL);
+	assert_int_equal(m.result, 2);
+	assert_int_equal(m.error, 4);
+	close(c.fd);
+}
+
+/* ---- roles ---- */
+
+static void
+test_demotion_is_silent(void **state)
+{
+	struct client c = established(1);
+
+	call(&c, 1);
+	fake.frames = 0;
+	assert_int_equal(engine_demote(&eng, 2, NULL, NULL), 0);
+	assert_false(fake.listening);
+	assert_int_equal(hear(&c, NULL).type, 0);
+	assert_int_equal(fake.silent_closes, 1);
+	assert_int_equal(fake.marked, 0);
+	assert_int_equal(fake.frames, 0);
+	assert_int_equal(eng.n_sessions, 0);
+	close(c.fd);
+	c = client_from(1);
+	assert_null(c.ctrl);	/* a standby takes nobody */
+	close(c.fd);
+}
+
+static void
+test_epochs(void **state)
+{
+	assert_int_equal(engine_promote(&eng, 5, NULL, NULL), 0);
+	assert_int_equal(engine_promote(&eng, 5, NULL, NULL), 0);
+	assert_int_equal(engine_demote(&eng, 4, NULL, NULL), -1);
+	assert_int_equal(errno, ESTALE);
+	assert_int_equal(eng.role, ROLE_ACTIVE);
+	assert_int_equal(engine_demote(&eng, 6, NULL, NULL), 0);
+	assert_int_equal(eng.role, ROLE_STANDBY);
+}
+
+static void
+test_stop_tells_the_clients(void **state)
+{
+	struct client c = established(1);
+	struct pptp_message m;
+
+	call(&c, 1);
+	stop_serving(&eng);
+	m = hear(&c, NULL);
+	assert_int_equal(m.type, PPTP_CDN);
+	assert_int_equal(m.result, 3);
+	assert_int_equal(hear(&c, NULL).type, PPTP_STOP_RQ);
+	timer_cancel(&eng.stop_timer);
+	close(c.fd);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(test_control_cells),
+	    TEST(test_unknown_type_is_survived),
+	    TEST(test_wrong_version),
+	    TEST(test_bytes_one_by_one_and_all_at_once),
+	    TEST(test_malformed_drops_only_its_peer),
+	    TEST(test_bare_fin),
+	    TEST(test_client_that_does_not_read),
+	    TEST(test_half_open_limit_and_timeout),
+	    TEST(test_caps),
+	    TEST(test_connection_without_a_call_ends),
+	    TEST(test_echo),
+	    TEST(test_reply_waits_for_the_firewall),
+	    TEST(test_firewall_refuses),
+	    TEST(test_call_cells),
+	    TEST(test_closed_while_the_firewall_works),
+	    TEST(test_two_calls_and_clear),
+	    TEST(test_same_call_id_from_two_connections),
+	    TEST(test_session_cap),
+	    TEST(test_demotion_is_silent),
+	    TEST(test_epochs),
+	    TEST(test_stop_tells_the_clients),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
