@@ -45,6 +45,7 @@ void priv_files_fini(struct priv_files *f);
 struct priv_start {
 	char node[64];
 	bool standby;			/* role to start in */
+	bool debug;			/* --debug of the command line; the file's own `debug` comes on top */
 	unsigned workers;
 	int gre_fds[DP_WORKERS_MAX], tun_fds[DP_WORKERS_MAX];
 	int steer_map_fd;		/* -1 = none */
@@ -67,7 +68,10 @@ struct priv_ops {
 struct priv *priv_new(struct loop *l, int fd, const struct priv_ops *ops, void *arg);
 void priv_free(struct priv *p);
 
-/* err = 0 or an errno of the monitor's. done may be NULL. Called exactly once unless priv_free() comes first. */
+/*
+ * err = 0 or an errno of the monitor's. done may be NULL. Called exactly once unless priv_free() comes first;
+ * from the loop, but for ENOMEM and EPIPE (monitor gone), which it may get before the verb returns.
+ */
 typedef void priv_done_fn(void *arg, int err);
 
 void priv_listen(struct priv *p, bool on, priv_done_fn *done, void *arg);	/* TCP/1723 on `listen` */
@@ -103,7 +107,12 @@ int monitor_run(const struct monitor_options *o);
 
 /* ---- sandbox, used by both ---- */
 
-/* Engine, after the re-execution and priv_receive_start(): no new privileges, seccomp. 0 or -1 with errno. */
+/*
+ * Engine, after the re-execution and priv_receive_start(): no new privileges, seccomp. 0 or -1 with errno
+ * (EPERM: still root or with a capability). From then on a system call that is not on the list kills the process; so
+ * no sysconf(_SC_NPROCESSORS_*), localtime(), getaddrinfo(), syslog(), pthread_exit() or pthread_cancel(), which open files.
+ * Loops, timers, event descriptors and threads may be made later.
+ */
 int sandbox_engine(void);
 
 #endif
