@@ -13,13 +13,13 @@
 
 #include "common/cursor.h"
 
-#define PPTP_PORT	   1723
-#define PPTP_MAGIC	   0x1A2B3C4Du
-#define PPTP_HEADER_LEN	   12	/* length, message type, magic, control type, reserved0 */
-#define PPTP_MESSAGE_MAX   220
-#define PPTP_VERSION	   0x0100
-#define PPTP_HOSTNAME_LEN  64
-#define PPTP_VENDOR_LEN	   64
+#define PPTP_PORT         1723
+#define PPTP_MAGIC        0x1A2B3C4Du
+#define PPTP_HEADER_LEN   12 /* length, message type, magic, control type, reserved0 */
+#define PPTP_MESSAGE_MAX  220
+#define PPTP_VERSION      0x0100
+#define PPTP_HOSTNAME_LEN 64
+#define PPTP_VENDOR_LEN   64
 
 enum pptp_type {
 	PPTP_SCCRQ = 1,
@@ -42,33 +42,34 @@ enum pptp_type {
 
 /* One struct for all types: only the members that RFC 2637 gives the type are meaningful. */
 struct pptp_message {
-	uint8_t type;			/* enum pptp_type */
-	uint16_t version;		/* SCCRQ, SCCRP */
-	uint8_t result;			/* SCCRP, STOP_RP, ECHO_RP, OCRP, ICRP, CDN */
+	uint8_t type;     /* enum pptp_type */
+	uint16_t version; /* SCCRQ, SCCRP */
+	uint8_t result;   /* SCCRP, STOP_RP, ECHO_RP, OCRP, ICRP, CDN */
 	uint8_t error;
-	uint8_t reason;			/* STOP_RQ */
-	uint16_t cause;			/* OCRP, CDN */
-	uint32_t framing, bearer;	/* SCCRQ, SCCRP; OCRQ, ICRQ (types) */
+	uint8_t reason;           /* STOP_RQ */
+	uint16_t cause;           /* OCRP, CDN */
+	uint32_t framing, bearer; /* SCCRQ, SCCRP; OCRQ, ICRQ (types) */
 	uint16_t max_channels, firmware;
 	char host[PPTP_HOSTNAME_LEN + 1];
 	char vendor[PPTP_VENDOR_LEN + 1];
-	uint32_t echo_id;		/* ECHO_RQ, ECHO_RP */
-	uint16_t call_id;		/* the sender's own, but CCRQ/ICRP/...: as the RFC defines the field */
-	uint16_t peer_call_id;		/* OCRP, ICRP, ICCN, SLI, WEN */
-	uint16_t serial;		/* OCRQ, ICRQ */
-	uint32_t min_bps, max_bps;	/* OCRQ */
-	uint32_t speed;			/* OCRP, ICCN: connect speed */
-	uint16_t window;		/* OCRQ, OCRP, ICRP, ICCN: packet receive window */
-	uint16_t delay;			/* OCRQ..ICCN: packet processing delay, 1/10 s */
-	uint32_t channel;		/* OCRP, ICRQ: physical channel id */
-	uint32_t send_accm, recv_accm;	/* SLI */
-	uint32_t wan_errors[6];		/* WEN: crc, framing, hardware overrun, buffer overrun, timeout, alignment */
-	uint16_t reserved0;		/* header; tolerated when not 0 (clients.md §1.1) */
+	uint32_t echo_id; /* ECHO_RQ, ECHO_RP */
+	uint16_t call_id; /* the sender's own, but CCRQ/ICRP/...: as the RFC defines the field */
+	uint16_t peer_call_id;         /* OCRP, ICRP, ICCN, SLI, WEN */
+	uint16_t serial;               /* OCRQ, ICRQ */
+	uint32_t min_bps, max_bps;     /* OCRQ */
+	uint32_t speed;                /* OCRP, ICCN: connect speed */
+	uint16_t window;               /* OCRQ, OCRP, ICRP, ICCN: packet receive window */
+	uint16_t delay;                /* OCRQ..ICCN: packet processing delay, 1/10 s */
+	uint32_t channel;              /* OCRP, ICRQ: physical channel id */
+	uint32_t send_accm, recv_accm; /* SLI */
+	uint32_t wan_errors[6]; /* WEN: crc, framing, hardware overrun, buffer overrun, timeout,
+				   alignment */
+	uint16_t reserved0;     /* header; tolerated when not 0 (clients.md §1.1) */
 };
 
 /* Exact size of a type on the wire, 0 if there is no such type. */
 size_t pptp_size(uint8_t type);
-const char *pptp_name(uint8_t type);	/* "SCCRQ"; "type-99" never: "?" for unknown */
+const char *pptp_name(uint8_t type); /* "SCCRQ"; "type-99" never: "?" for unknown */
 
 /*
  * Parses one whole message of len bytes (header included). 0, or -1 with errno:
