@@ -11,8 +11,8 @@
 
 #include "pptpd/conf/settings.h"
 
-#define LIST_MAX  (1u << 20)
-#define ITEM_MAX  31		/* 255.255.255.255-255.255.255.255 */
+#define LIST_MAX (1u << 20)
+#define ITEM_MAX 31 /* 255.255.255.255-255.255.255.255 */
 
 #define WANT_FORM "addresses and ranges (a.b.c.d, a.b.c.d-e or a.b.c.d-a.b.c.e) joined by commas"
 
@@ -106,8 +106,8 @@ add_item(struct ip_list *l, size_t *room, const char *item, size_t len)
 	memcpy(copy, item, len);
 	copy[len] = '\0';
 	if ((dash = strchr(copy, '-')) == NULL)
-		return conf_parse_ipv4(copy, &first) < 0 ? WANT_FORM :
-							     add_range(l, room, first, first);
+		return conf_parse_ipv4(copy, &first) < 0 ? WANT_FORM
+							 : add_range(l, room, first, first);
 	if (strchr(dash + 1, '-') != NULL)
 		return WANT_FORM;
 	*dash = '\0';

@@ -3,10 +3,10 @@
  *
  * options.pptpd. Every option that pppd 2.4.9 knows is in one table, with the number of words that
  * follow it, so that a misspelt one is told from one that means nothing here. There are five kinds:
- * options with an effect; options that ask for what happens in any case (accepted in silence); options
- * about serial lines, dialling and pppd itself (ignored, named in one warning); and options that would
- * make a tunnel weaker than the operator may believe or would lift a restriction by being ignored
- * (errors that say why).
+ * options with an effect; options that ask for what happens in any case (accepted in silence);
+ * options about serial lines, dialling and pppd itself (ignored, named in one warning); and options
+ * that would make a tunnel weaker than the operator may believe or would lift a restriction by
+ * being ignored (errors that say why).
  */
 #include <stddef.h>
 #include <string.h>
@@ -23,7 +23,8 @@ static int no_proxyarp(const struct conf_line *l, void *target);
 static int parse_mppe(const struct conf_line *l, void *target);
 static int parse_server(const struct conf_line *l, void *target);
 
-/* clang-format off: each macro makes one row */
+/* clang-format off */
+/* Each macro makes one row. */
 #define FLAG(n, member) {.name = n, .type = CONF_FLAG, .offset = offsetof(struct settings, member), \
 	.repeatable = true, .reloadable = true}
 #define UINT(n, member, low, high) {.name = n, .type = CONF_UINT, .offset = offsetof(struct settings, member), \
@@ -184,13 +185,14 @@ parse_mppe(const struct conf_line *l, void *target)
 			if (strlen(known[i]) == len && memcmp(known[i], word, len) == 0)
 				break;
 		if (i == sizeof(known) / sizeof(known[0]))
-			return bad_value(l, "required, stateless, no40, no56 or 128, joined by commas");
+			return bad_value(
+			    l, "required, stateless, no40, no56 or 128, joined by commas");
 		if (word[len] == '\0')
 			return 0;
 	}
 }
 
-/* ms-dns, ms-wins: the first is the primary; as in pppd, each further one replaces the secondary. */
+/* ms-dns, ms-wins: the first is the primary; as in pppd, a further one replaces the secondary. */
 static int
 parse_server(const struct conf_line *l, void *target)
 {
@@ -255,12 +257,13 @@ takes_word(const struct conf_row *row)
 	return row->n_args > 0;
 }
 
-/* w->word begins an option. */
-static void
+/* w->word begins an option. False if nobody knows it. */
+static bool
 apply_option(struct settings *s, struct words *w, struct conf_line *l)
 {
 	const struct conf_row *row = conf_find(rows, N_ROWS, w->word);
 	const char *ignored = row == NULL ? bare_value(w->word) : NULL;
+	bool known = row != NULL || ignored != NULL;
 	const char *args[1] = {w->word};
 	enum words_result result;
 
@@ -272,7 +275,7 @@ apply_option(struct settings *s, struct words *w, struct conf_line *l)
 		result = words_next(w);
 		if (result == WORDS_BAD) {
 			conf_error(l->errors, l->file, w->line, "%s: %s", l->name, w->why);
-			return;
+			return true;
 		}
 		l->n_args = result == WORDS_WORD;
 	}
@@ -283,6 +286,7 @@ apply_option(struct settings *s, struct words *w, struct conf_line *l)
 	}
 	if (ignored != NULL && settings_ignore(s, ignored) < 0)
 		conf_error(l->errors, l->file, l->line, "%s: out of memory", ignored);
+	return known;
 }
 
 int
@@ -292,14 +296,18 @@ settings_parse_options(
 	struct conf_line l = {.file = file, .errors = e};
 	unsigned errors_before = e->errors;
 	enum words_result result;
+	bool known = true;
 	struct words w;
 
 	words_init(&w, text);
-	while ((result = words_next(&w)) != WORDS_END)
+	while ((result = words_next(&w)) != WORDS_END) {
+		if (!known && !w.first)
+			continue; /* its arguments, presumably */
 		if (result == WORDS_BAD)
 			conf_error(e, file, w.line, "%s", w.why);
 		else
-			apply_option(s, &w, &l);
+			known = apply_option(s, &w, &l);
+	}
 	words_fini(&w);
 	return e->errors > errors_before ? -1 : 0;
 }

@@ -1,12 +1,12 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The address book. One node per address of the pool, and one per address outside it while that is in
- * use. Every node is in the table by address; a free node is also in the free list (least recently
- * used first) and, when a client had it, in the table by hint. So take and release cost a few hash
- * steps whatever the size; only an `allows` that refuses address after address makes a take longer.
- * Invariants: owner == NULL if and only if the node is in the free list; a node outside the pool
- * always has an owner.
+ * The address book. One node per address of the pool, and one per address outside it while that is
+ * in use. Every node is in the table by address; a free node is also in the free list (least
+ * recently used first) and, when a client had it, in the table by hint. So take and release cost a
+ * few hash steps whatever the size; only an `allows` that refuses address after address makes a
+ * take longer. Invariants: owner == NULL if and only if the node is in the free list; a node
+ * outside the pool always has an owner.
  */
 #include "pptpd/conf/pool.h"
 
@@ -19,16 +19,17 @@ struct node {
 	uint32_t ip;
 	bool in_pool;
 	void *owner;
-	char *hint;			/* who had it last; NULL = nobody that we know */
+	char *hint; /* who had it last; NULL = nobody that we know */
 	struct node *next_by_ip;
-	struct node *next_by_hint;	/* free nodes only */
-	struct node *older, *newer;	/* free nodes only */
+	struct node *next_by_hint;  /* free nodes with a hint only */
+	struct node **hint_link;    /* what points to this node in that chain */
+	struct node *older, *newer; /* free nodes only */
 };
 
 struct pool {
 	struct node **by_ip, **by_hint;
-	uint32_t mask;			/* buckets - 1, of both tables */
-	struct node *oldest, *newest;	/* free list */
+	uint32_t mask;                /* buckets - 1, of both tables */
+	struct node *oldest, *newest; /* free list */
 	uint32_t size, used;
 };
 
@@ -105,20 +106,20 @@ hint_add(struct pool *p, struct node *n)
 		return;
 	bucket = &p->by_hint[hash_hint(n->hint) & p->mask];
 	n->next_by_hint = *bucket;
+	n->hint_link = bucket;
+	if (n->next_by_hint != NULL)
+		n->next_by_hint->hint_link = &n->next_by_hint;
 	*bucket = n;
 }
 
 static void
-hint_remove(struct pool *p, struct node *n)
+hint_remove(struct node *n)
 {
-	struct node **at;
-
 	if (n->hint == NULL)
 		return;
-	at = &p->by_hint[hash_hint(n->hint) & p->mask];
-	while (*at != n)
-		at = &(*at)->next_by_hint;
-	*at = n->next_by_hint;
+	*n->hint_link = n->next_by_hint;
+	if (n->next_by_hint != NULL)
+		n->next_by_hint->hint_link = n->hint_link;
 }
 
 /* To the newest end of the free list. */
@@ -152,7 +153,7 @@ static void
 occupy(struct pool *p, struct node *n, const char *hint, void *owner)
 {
 	list_remove(p, n);
-	hint_remove(p, n);
+	hint_remove(n);
 	if (hint == NULL || n->hint == NULL || strcmp(hint, n->hint) != 0) {
 		free(n->hint);
 		n->hint = hint != NULL ? strdup(hint) : NULL; /* without memory: not remembered */

@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Reads chap-secrets. The entries are owned by struct secrets, sorted by client so that a lookup
- * among many thousand users is a binary search, and wiped when it goes. A message names the line and
- * the field, never a word of the file: a forgotten quote or space puts a secret where any other field
- * is expected.
+ * among many thousand users is a binary search, and wiped when it goes. A message names the line
+ * and the field, never a word of the file: a forgotten quote or space puts a secret where any other
+ * field is expected.
  */
 #include "pptpd/conf/secrets.h"
 
@@ -14,25 +14,30 @@
 
 #include "pptpd/conf/words.h"
 
-#define NAME_MAX_BYTES	  255
-#define PASSWORD_MAX	  256	/* RFC 2759 §8.1: 0 to 256 characters */
-#define ADDRESSES_MAX	  1024
-#define UNICAST_END	  0xe0000000u
+#define NAME_MAX_BYTES 255
+#define PASSWORD_MAX   256 /* RFC 2759 §8.1: 0 to 256 characters */
+#define ADDRESSES_MAX  1024
+#define UNICAST_END    0xe0000000u
 
 struct secrets {
 	struct secret *all;
 	size_t n, room;
 };
 
-enum field { FIELD_CLIENT, FIELD_SERVER, FIELD_SECRET, FIELD_ADDRESS };
+enum field {
+	FIELD_CLIENT,
+	FIELD_SERVER,
+	FIELD_SECRET,
+	FIELD_ADDRESS
+};
 
 /* One line while it is read. */
 struct entry {
 	struct secret secret;
 	enum field next;
 	bool bad;
-	bool lone_include;	/* so far, the line is the word "include" */
-	bool no_more_addresses;	/* after "-", "*" or "--" */
+	bool lone_include;      /* so far, the line is the word "include" */
+	bool no_more_addresses; /* after "-", "*" or "--" */
 };
 
 struct reading {
@@ -141,8 +146,8 @@ add_address(struct reading *r, char *word)
 		return;
 	}
 	if ((s->n_addresses & (s->n_addresses - 1)) == 0) {
-		grown = realloc(s->addresses,
-		    (s->n_addresses > 0 ? 2 * s->n_addresses : 1) * sizeof(*grown));
+		grown = realloc(
+		    s->addresses, (s->n_addresses > 0 ? 2 * s->n_addresses : 1) * sizeof(*grown));
 		if (grown == NULL) {
 			r->no_memory = true;
 			return;
@@ -163,7 +168,8 @@ set_field(struct reading *r, char **field, const char *word)
 static void
 check_secret(struct reading *r, const char *word)
 {
-	/* pppd: a secret of the form @/path stands in a file of its own; @ and anything else is ordinary. */
+	/* pppd: a secret of the form @/path stands in a file of its own; @ and anything else is
+	 * ordinary. */
 	if (word[0] == '@' && word[1] == '/')
 		reject(r, "secret", "@/file is not supported: write the secret itself here");
 	else if (word[0] == '\0')
@@ -332,7 +338,8 @@ secrets_find(const struct secrets *s, const char *client, const char *server,
 	const char *backslash = strchr(client, '\\');
 	size_t found = 0;
 
-	/* A peer that calls itself "*" is nobody in particular: only the wildcard entries fit it. */
+	/* A peer that calls itself "*" is nobody in particular: only the wildcard entries fit it.
+	 */
 	if (!is_wild(client))
 		found = find_client(s, client, server, out, max);
 	if (found == 0 && backslash != NULL && !is_wild(backslash + 1))

@@ -14,9 +14,9 @@
 
 #include "common/log.h"
 
-#define BLANKS	   " \t\r\v\f"
-#define ARGS_MAX   2		/* kept; more are only counted */
-#define DAY_S	   86400u
+#define BLANKS   " \t\r\v\f"
+#define ARGS_MAX 2 /* kept; more are only counted */
+#define DAY_S    86400u
 
 static int parse_path(const struct conf_line *l, void *target);
 static int parse_ip_list(const struct conf_line *l, void *target);
@@ -24,6 +24,7 @@ static int parse_role(const struct conf_line *l, void *target);
 
 #define AT(member) .offset = offsetof(struct settings, member)
 
+/* clang-format off */
 static const struct conf_row rows[] = {
 	/* poptop's */
 	{.name = "option", .type = CONF_CUSTOM, AT(option_file), .n_args = 1, .parse = parse_path, .reloadable = true},
@@ -56,6 +57,7 @@ static const struct conf_row rows[] = {
 	{.name = "receive-window", .type = CONF_UINT, AT(receive_window), .min = 1, .max = 65535, .reloadable = true},
 	{.name = "role", .type = CONF_CUSTOM, .n_args = 1, .parse = parse_role, .reloadable = true},
 };
+/* clang-format on */
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
 
 struct settings *
@@ -66,25 +68,25 @@ settings_new(void)
 	if (s == NULL)
 		return NULL;
 	*s = (struct settings){
-		.option_file = strdup("/etc/ppp/options.pptpd"),
-		.secrets_file = strdup("/etc/ppp/chap-secrets"),
-		.name = strdup(""),
-		.connections = 100,
-		.stimeout_s = 10,
-		.max_half_open = 1024,
-		.echo_interval_s = 60,
-		.echo_timeout_s = 60,
-		.reorder_window = 32,
-		.reorder_timeout_ms = 50,
-		.ack_delay_ms = 100,
-		.receive_window = 64,
-		.control_timeout_s = 60,
-		.require_mschap_v2 = true,
-		.require_mppe_128 = true,
-		.mtu = 1400,
-		.mru = 1400,
-		.lcp_restart_s = 3,
-		.lcp_max_configure = 10,
+	    .option_file = strdup("/etc/ppp/options.pptpd"),
+	    .secrets_file = strdup("/etc/ppp/chap-secrets"),
+	    .name = strdup(""),
+	    .connections = 100,
+	    .stimeout_s = 10,
+	    .max_half_open = 1024,
+	    .echo_interval_s = 60,
+	    .echo_timeout_s = 60,
+	    .reorder_window = 32,
+	    .reorder_timeout_ms = 50,
+	    .ack_delay_ms = 100,
+	    .receive_window = 64,
+	    .control_timeout_s = 60,
+	    .require_mschap_v2 = true,
+	    .require_mppe_128 = true,
+	    .mtu = 1400,
+	    .mru = 1400,
+	    .lcp_restart_s = 3,
+	    .lcp_max_configure = 10,
 	};
 	if (s->option_file != NULL && s->secrets_file != NULL && s->name != NULL)
 		return s;
@@ -199,8 +201,8 @@ apply_line(struct settings *s, char *text, struct conf_line *l, bool *seen)
 	if (l->name == NULL || *l->name == '#')
 		return;
 	if (indented) {
-		conf_warning(l->errors, l->file, l->line,
-		    "begins with a blank: ignored, as poptop does");
+		conf_warning(
+		    l->errors, l->file, l->line, "begins with a blank: ignored, as poptop does");
 		return;
 	}
 	l->args = args;
@@ -224,8 +226,7 @@ apply_line(struct settings *s, char *text, struct conf_line *l, bool *seen)
 }
 
 int
-settings_parse_main(
-    struct settings *s, const char *file, const char *text, struct conf_errors *e)
+settings_parse_main(struct settings *s, const char *file, const char *text, struct conf_errors *e)
 {
 	struct conf_line l = {.file = file, .line = 1, .errors = e};
 	unsigned errors_before = e->errors;
@@ -260,8 +261,8 @@ settings_check(struct settings *s, const char *file, struct conf_errors *e)
 		conf_warning(e, file, 0, "remoteip: %u addresses for %u connections",
 		    s->remote_ips.total, s->connections);
 	if (s->lcp_echo_failure > 0 && s->lcp_echo_interval_s == 0)
-		conf_warning(e, s->option_file, 0,
-		    "lcp-echo-failure: no effect without lcp-echo-interval");
+		conf_warning(
+		    e, s->option_file, 0, "lcp-echo-failure: no effect without lcp-echo-interval");
 	if (s->use_host_name)
 		s->name[0] = '\0';
 	if (s->ignored != NULL)
@@ -359,8 +360,8 @@ print_options(const struct settings *s, FILE *f)
 	fprintf(f, "mtu %u\nmru %u\n", s->mtu, s->mru);
 	fprintf(f, "lcp-echo-interval %u\nlcp-echo-failure %u\n", s->lcp_echo_interval_s,
 	    s->lcp_echo_failure);
-	fprintf(f, "lcp-restart %u\nlcp-max-configure %u\n", s->lcp_restart_s,
-	    s->lcp_max_configure);
+	fprintf(
+	    f, "lcp-restart %u\nlcp-max-configure %u\n", s->lcp_restart_s, s->lcp_max_configure);
 	fprintf(f, "idle %u\nmaxconnect %u\n", s->idle_s, s->maxconnect_s);
 }
 

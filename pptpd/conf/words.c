@@ -4,8 +4,8 @@
  * The tokenizer behind options.pptpd and chap-secrets. It allocates nothing and its messages never
  * hold a word, since any word may be a secret.
  *
- * Deviation: pppd lets a quoted word run over the end of a line and cuts what is too long; here both
- * are mistakes, because a forgotten quote would otherwise swallow the entries that follow.
+ * Deviation: pppd lets a quoted word run over the end of a line and cuts what is too long; here
+ * both are mistakes, because a forgotten quote would otherwise swallow the entries that follow.
  */
 #include "pptpd/conf/words.h"
 
@@ -96,7 +96,8 @@ escaped(struct words *w)
 	return value;
 }
 
-/* Behind a mistake: the rest of the line is skipped, so that the next one is read from its start. */
+/* Behind a mistake: the rest of the line is skipped, so that the next one is read from its start.
+ */
 static enum words_result
 bad(struct words *w, const char *why)
 {
