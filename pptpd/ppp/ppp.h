@@ -116,6 +116,8 @@ struct ppp *ppp_new(struct loop *l, const struct ppp_config *c, const struct ppp
 void ppp_free(struct ppp *p);		/* NULL is fine; wipes keys */
 void ppp_open(struct ppp *p);		/* lower layer is up: LCP starts */
 void ppp_close(struct ppp *p, enum ppp_cause cause);	/* Terminate-Request, then finished() */
+/* LCP starts over on an open link: down(), authentication, new keys, up() with the same addresses. */
+void ppp_renegotiate(struct ppp *p);
 /* One frame without FF 03: protocol number, payload. Any bytes are safe. */
 void ppp_input(struct ppp *p, uint16_t protocol, const uint8_t *payload, size_t len);
 /* Something sound arrived on the data path: counts as life for the echo timer. */
