@@ -81,12 +81,13 @@ def kernel_has_ppp():
     return os.path.exists("/sys/module/ppp_mppe")
 
 
-def choose_backend(wanted):
+def candidates(wanted):
+    """Back ends to try, best first."""
     if wanted != "auto":
-        return wanted
+        return [wanted]
     if kernel_has_ppp():
-        return "direct"
-    return "uml" if os.uname().machine == "x86_64" else "qemu"
+        return ["direct"]
+    return ["uml", "qemu"] if shutil.which("qemu-system-x86_64") else ["uml"]
 
 
 def image(backend):
@@ -125,8 +126,17 @@ def names():
 
 
 def start(name, ns, backend, memory_mb):
+    kinds = candidates(backend)
+    for kind in kinds:
+        try:
+            return start_kind(name, ns, BACKENDS[kind], memory_mb)
+        except GuestError:
+            if kind == kinds[-1]:
+                raise
+
+
+def start_kind(name, ns, kind, memory_mb):
     os.makedirs(RUN, exist_ok=True)
-    kind = BACKENDS[choose_backend(backend)]
     with open(f"{RUN}/.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         used = {load(n).meta["slot"] for n in names()}

@@ -1,0 +1,145 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# tests/run.sh [--full] [PATTERN]: builds and runs every test, and ends with `N passed, N failed`.
+#
+# Packages, both builds, the code's format, unit tests and corpus replays under ASan and UBSan, then the
+# scripts tests/config/test-*.sh and tests/lab/test-*.sh with the same build. --full adds a minute of
+# fuzzing per target and tests/lab/long-*.sh. With PATTERN only scripts whose name contains it run.
+# Each test's log stays in build-dev/test-logs/.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+full=
+pattern=
+for arg in "$@"; do
+	case $arg in
+	--full) full=1 ;;
+	-*)
+		echo "usage: tests/run.sh [--full] [PATTERN]" >&2
+		exit 2
+		;;
+	*) pattern=$arg ;;
+	esac
+done
+
+logs=build-dev/test-logs
+jobs=$(nproc)
+passed=0
+failed=0
+skipped=0
+begin=$SECONDS
+
+# result NAME LOG PASSED FAILED SECONDS: one line, and the end of the log of what failed
+result() {
+	passed=$((passed + $3))
+	failed=$((failed + $4))
+	if [ "$4" = 0 ]; then
+		printf 'ok    %-32s %4d checks %5d s\n' "$1" "$3" "$5"
+	else
+		printf 'FAIL  %-32s %4d of %d checks failed, %d s; %s\n' "$1" "$4" "$(($3 + $4))" "$5" "$2"
+		grep -A 6 -E '^not ok|\[  FAILED  \]|ERROR: |error:|warning: ' "$2" | head -60 | sed 's/^/      | /'
+		tail -n 15 "$2" | sed 's/^/      > /'
+	fi
+}
+
+# step NAME COMMAND...: one check
+step() {
+	local name=$1 log=$logs/$1.log start=$SECONDS
+	shift
+	if "$@" >"$log" 2>&1; then
+		result "$name" "$log" 1 0 $((SECONDS - start))
+	else
+		result "$name" "$log" 0 1 $((SECONDS - start))
+		return 1
+	fi
+}
+
+build() {
+	cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs"
+}
+
+format() {
+	git ls-files -z '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror
+}
+
+# Each cmocka program counts as many checks as it has tests; any other test of ctest counts as one.
+count_ctest() {
+	awk '
+		match($0, /^[0-9]+: \[  PASSED  \] [0-9]+ test/) { split($0, a, /[^0-9]+/); cmocka[a[1]] = 1; good += a[2] }
+		match($0, /^[0-9]+: \[  FAILED  \] [0-9]+ test/) { split($0, a, /[^0-9]+/); bad += a[2]; broken[a[1]] = 1 }
+		/^ *[0-9]+\/[0-9]+ Test +#[0-9]+:/ {
+			id = $0; sub(/^[^#]*#/, "", id); sub(/:.*/, "", id)
+			if ($0 ~ /  Passed /) { if (!(id in cmocka)) good++ }
+			else if (!(id in broken)) bad++
+		}
+		END { print good + 0, bad + 0 }' "$1"
+}
+
+unit_tests() {
+	local log=$logs/unit.log start=$SECONDS good bad
+	ctest --test-dir build-dev -j "$jobs" -V --timeout 120 >"$log" 2>&1 </dev/null
+	read -r good bad < <(count_ctest "$log")
+	[ "$good" != 0 ] || bad=$((bad + 1))
+	result unit "$log" "$good" "$bad" $((SECONDS - start))
+}
+
+# script PATH SECONDS: a test script; its ok and not ok lines are counted
+script() {
+	local name log start=$SECONDS status good bad omitted
+	name=$(basename "$1" .sh)
+	[[ $name == *$pattern* ]] || return 0
+	log=$logs/$name.log
+	PHA_BUILD=${PHA_BUILD:-build-dev} TEST_LOGS=$PWD/$logs/$name timeout -k 30 "$2" bash "$1" >"$log" 2>&1 </dev/null
+	status=$?
+	omitted=$(grep -c '^ok - .* # SKIP' "$log")
+	good=$(($(grep -c '^ok - ' "$log") - omitted))
+	bad=$(grep -c '^not ok - ' "$log")
+	if [ $status != 0 ] && [ "$bad" = 0 ]; then
+		echo "not ok - $name: exit $status" >>"$log"
+		bad=1
+	fi
+	skipped=$((skipped + omitted))
+	result "$name" "$log" "$good" "$bad" $((SECONDS - start))
+	grep -E '^# figure: ' "$log" | sed 's/^# figure:/     /'
+}
+
+fuzz() {
+	local target name work
+	step build-fuzz build fuzz || return
+	for target in build-fuzz/tests/fuzz/fuzz_*; do
+		[ -x "$target" ] && [ -f "$target" ] || continue
+		name=$(basename "$target")
+		[[ $name == *$pattern* ]] || continue
+		work=$(mktemp -d)
+		cp -r "tests/fuzz/corpus/${name#fuzz_}/." "$work/" 2>/dev/null
+		step "$name" "$target" -max_total_time=60 -rss_limit_mb=2048 -artifact_prefix="$PWD/$logs/$name-" "$work"
+		rm -rf "$work"
+	done
+}
+
+trap 'tests/lab/lab down >/dev/null 2>&1' EXIT
+trap 'exit 1' INT TERM
+deploy/install-packages.sh || exit 1
+mkdir -p $logs
+if step build-dev build dev && step build-release build release; then
+	if [ -z "$pattern" ]; then
+		step format format
+		unit_tests
+	fi
+	for test in tests/config/test-*.sh tests/lab/test-*.sh; do
+		[ ! -e "$test" ] || script "$test" 300
+	done
+	if [ -n "$full" ]; then
+		fuzz
+		for test in tests/lab/long-*.sh; do
+			[ ! -e "$test" ] || script "$test" 7200
+		done
+	fi
+fi
+echo "in $((SECONDS - begin)) s; logs in $logs"
+if [ $skipped = 0 ]; then
+	echo "$passed passed, $failed failed"
+else
+	echo "$passed passed, $failed failed, $skipped skipped"
+fi
+[ $failed = 0 ]
