@@ -447,7 +447,10 @@ init_worker(struct dataplane *dp, struct worker *w, unsigned index)
 	timer_init(&w->late_timer, dp->loop, late_cb, w);
 	if (worker_init(w, &dp->config, index) < 0)
 		return -1;
-	return io_init(&w->notes_io, dp->loop, w->notes.event_fd, notes_cb, w);
+	if (io_init(&w->notes_io, dp->loop, w->notes.event_fd, notes_cb, w) < 0)
+		return -1;
+	io_want(&w->notes_io, IO_READ);
+	return 0;
 }
 
 /* Everything but the descriptors of the configuration. */
