@@ -496,6 +496,38 @@ test_needs_restart(void **state)
 	parsed_fini(&b);
 }
 
+/* The manual page has every directive that is printed, and for numbers the default that holds. */
+static void
+test_documented(void **state)
+{
+	char *manual = read_file("../../docs/pptpd.conf.5");
+	struct parsed p = parse("", "");
+	char *texts[2], *rest, *line, entry[64], value[64], *at;
+	unsigned number;
+
+	print(p.s, &texts[0], &texts[1]);
+	for (size_t i = 0; i < 2; i++)
+		for (line = strtok_r(texts[i], "\n", &rest); line != NULL;
+		     line = strtok_r(NULL, "\n", &rest)) {
+			snprintf(
+			    entry, sizeof(entry), "\n.It Ic %.*s", (int)strcspn(line, " "), line);
+			at = strstr(manual, entry);
+			if (at == NULL) /* one of several under one heading */
+				at = strstr(manual, entry + strlen("\n.It Ic"));
+			assert_non_null(at);
+			if (sscanf(line, "%*s %u%c", &number, value) != 1)
+				continue;
+			snprintf(value, sizeof(value), "Default: %u", number);
+			at = strstr(at, "\nDefault: ");
+			assert_non_null(at);
+			assert_memory_equal(at + 1, value, strlen(value));
+		}
+	parsed_fini(&p);
+	free(texts[0]);
+	free(texts[1]);
+	free(manual);
+}
+
 static void
 assert_words(const char *text, const char *const *expected)
 {
@@ -566,6 +598,7 @@ main(void)
 	    cmocka_unit_test(test_options),
 	    cmocka_unit_test(test_check),
 	    cmocka_unit_test(test_needs_restart),
+	    cmocka_unit_test(test_documented),
 	    cmocka_unit_test(test_words),
 	};
 
