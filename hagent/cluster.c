@@ -355,14 +355,17 @@ find_row(const char *section, const char *name)
 	return NULL;
 }
 
-/* A name that the table lacks, or a section where a directive belongs. */
-static void
+/*
+ * A name that the table lacks. False: a section that libconfuse cannot pass over or read, so that
+ * the values are not worth a look.
+ */
+static bool
 check_known(struct reading *r, const struct outline_entry *entry)
 {
 	const struct section *section = find_section(entry->section);
 
 	if (entry->name[0] && *entry->section && !section)
-		return; /* its section was named already */
+		return true; /* its section was named already */
 	if (entry->name[0]) {
 		if (!find_row(entry->section, entry->name))
 			conf_error(r->e, r->file, entry->line,
@@ -372,17 +375,21 @@ check_known(struct reading *r, const struct outline_entry *entry)
 	} else if (!section) {
 		conf_error(r->e, r->file, entry->line,
 		    "cluster.conf: got \"%s\", want a known section", entry->section);
+		return false;
 	} else if (section->titled != (entry->title[0] != '\0')) {
 		conf_error(r->e, r->file, entry->line, "%s: got \"%s {\", want \"%s%s {\"",
 		    section->name, entry->title, section->name, section->titled ? " NAME" : "");
+		return false;
 	}
+	return true;
 }
 
-/* A directive or section that stands twice: libconfuse would keep the last one. */
-static void
+/* What stands twice: libconfuse would keep the last one. False: a section does. */
+static bool
 check_duplicates(struct reading *r)
 {
 	const struct outline *o = &r->outline;
+	bool good = true;
 
 	for (size_t i = 1; i < o->n; i++) {
 		const struct outline_entry *b = &o->v[i];
@@ -396,9 +403,11 @@ check_duplicates(struct reading *r)
 			conf_error(r->e, r->file, b->line,
 			    "%s: got it again, want it once (line %u has it)",
 			    *b->name ? b->name : b->section, a->line);
+			good &= *b->name != '\0';
 			break;
 		}
 	}
+	return good;
 }
 
 /* libconfuse's callback has no user pointer; its lexer is global as it is. */
@@ -442,7 +451,7 @@ parse_values(struct reading *r)
 	}
 	opts[n] = (cfg_opt_t)CFG_END();
 
-	cfg_t *cfg = cfg_init(opts, CFGF_NONE);
+	cfg_t *cfg = cfg_init(opts, CFGF_IGNORE_UNKNOWN); /* check_known() names them */
 	if (!cfg)
 		return NULL;
 	cfg_set_error_function(cfg, on_confuse_error);
@@ -467,12 +476,11 @@ cluster_parse(const char *file, const char *text, struct conf_errors *e)
 		return NULL;
 	if (outline_read(&r.outline, file, text, e) < 0)
 		goto out;
+	bool good = true;
 	for (size_t i = 0; i < r.outline.n; i++)
-		check_known(&r, &r.outline.v[i]);
-	check_duplicates(&r);
-	if (e->errors == before && (cfg = parse_values(&r)) == NULL)
-		goto out;
-	if (cfg) {
+		good &= check_known(&r, &r.outline.v[i]);
+	good &= check_duplicates(&r);
+	if (good && (cfg = parse_values(&r)) != NULL) {
 		read_rows(&r, cfg, "", "", 0, (char *)r.c);
 		for (size_t i = 0; i < N_SECTIONS; i++)
 			read_sections(&r, cfg, &sections[i]);

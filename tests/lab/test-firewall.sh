@@ -319,6 +319,14 @@ lacks "and still holds" "$(packet wan $stray)" "tcp $VIP"
 check "guard unload, last" H guard unload
 refuse "the table is gone" A nft list table inet pptp_ha
 check "guard unload again" H guard unload
+for sample in "$here"/../config/cluster.*.conf; do
+	node=$(sed -n 's/^node \([^ ]*\) .*/\1/p' "$sample" | head -1)
+	cp "$sample" "$root/etc/pptp-ha/cluster.conf"
+	check "$(basename "$sample") renders" H --node "$node" render
+	check "and loads" A sh -c "$hagent --root $root guard load && $hagent --root $root firewall apply"
+done
+H firewall remove
+H guard unload
 is "the foreign table is as it was" "$(A nft -s list table inet foreign)" "$foreign"
 
 [ "$failures" -eq 0 ] || { echo "$failures failed"; exit 1; }

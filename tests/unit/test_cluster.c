@@ -1,0 +1,440 @@
+/* link: hagentcore */
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * cluster.conf: the lab's file is read right, thirty-odd mistakes each give their one message, and
+ * the rendered rulesets say what the file says. A mistake is one replacement in a good file.
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "hagent/cluster.h"
+#include "hagent/outline.h"
+#include "hagent/render.h"
+
+/* Lines are numbered in the expectations below: keep them where they are. */
+static const char good[] =
+    "format = 1\n"                                                       /* 1 */
+    "client-networks = { 8.8.0.0/16, 9.9.9.0/24 }\n"                     /* 2 */
+    "not-bogon = { 198.51.100.0/24 }\n"                                  /* 3 */
+    "pair { name = office vrrp-id = 7 }\n"                               /* 4 */
+    "node gw1 {\n"                                                       /* 5 */
+    "  wan-address = 198.51.100.11\n"                                    /* 6 */
+    "  lan-address = 192.168.1.2\n"                                      /* 7 */
+    "  sync-address = 10.255.0.1\n"                                      /* 8 */
+    "  wan-interface = eth0\n"                                           /* 9 */
+    "  lan-interface = eth1\n"                                           /* 10 */
+    "  sync-interface = eth2.7\n"                                        /* 11 */
+    "}\n"                                                                /* 12 */
+    "node gw2 {\n"                                                       /* 13 */
+    "  wan-address = 198.51.100.12\n"                                    /* 14 */
+    "  lan-address = 192.168.1.3\n"                                      /* 15 */
+    "  sync-address = 10.255.0.2\n"                                      /* 16 */
+    "  wan-interface = eth0\n"                                           /* 17 */
+    "  lan-interface = eth1\n"                                           /* 18 */
+    "  sync-interface = eth2.7\n"                                        /* 19 */
+    "}\n"                                                                /* 20 */
+    "vip {\n"                                                            /* 21 */
+    "  wan = 198.51.100.10/24\n"                                         /* 22 */
+    "  lan = 192.168.1.1/24\n"                                           /* 23 */
+    "}\n"                                                                /* 24 */
+    "tunnel { network = 10.8.0.0/24 local = 10.8.0.1 }\n"                /* 25 */
+    "sync { network = 10.255.0.0/30 }\n"                                 /* 26 */
+    "api web {\n"                                                        /* 27 */
+    "  address = 192.168.1.20\n"                                         /* 28 */
+    "  protocol = tcp\n"                                                 /* 29 */
+    "  ports = { 443, 8000-8010 }\n"                                     /* 30 */
+    "}\n"                                                                /* 31 */
+    "api ping { address = 192.168.1.20 protocol = icmp }\n"              /* 32 */
+    "nat { tunnel-to-wan = yes }\n"                                      /* 33 */
+    "limits { connections-per-minute = 30 }\n"                           /* 34 */
+    "management { networks = { 192.168.1.0/24 } tcp-ports = { 22 } }\n"; /* 35 */
+
+static const struct mistake {
+	const char *from, *to; /* the first `from` in the good file becomes `to` */
+	const char *message;   /* all that may be said about it */
+} mistakes[] = {
+    /* scalars */
+    {"format = 1", "format = 2", "c:1: format: got \"2\", want 1\n"},
+    {"format = 1\n", "\n", "c: format: got nothing, want 1\n"},
+    {"vrrp-id = 7", "vrrp-id = 256", "c:4: vrrp-id: got \"256\", want 1..255\n"},
+    {"vrrp-id = 7", "vrrp-id = -1", "c:4: vrrp-id: got \"-1\", want 1..255\n"},
+    {"vrrp-id = 7", "vrrp-id = 7x", "c:4: vrrp-id: got \"7x\", want 1..255\n"},
+    {"vrrp-id = 7", "advert-interval-ms = 15",
+	"c:4: advert-interval-ms: got \"15\", want a multiple of 10\n"},
+    {"name = office", "name = \"an office\"",
+	"c:4: name: got \"an office\", want 1..31 letters, digits, - or _\n"},
+    {"198.51.100.11\n", "198.51.100\n",
+	"c:6: wan-address: got \"198.51.100\", want an IPv4 address\n"},
+    {"  wan-address = 198.51.100.11\n", "\n",
+	"c:5: wan-address: got nothing, want an IPv4 address\n"},
+    {"wan-interface = eth0", "wan-interface = \"a;b\"",
+	"c:9: wan-interface: got \"a;b\", want an interface name of 1..15 characters\n"},
+    {"wan-interface = eth0", "wan-interface = abcdefghijklmnop",
+	"c:9: wan-interface: got \"abcdefghijklmnop\", want an interface name of 1..15 "
+	"characters\n"},
+    {"198.51.100.10/24", "198.51.100.10",
+	"c:22: wan: got \"198.51.100.10\", want an address with its prefix such as "
+	"198.51.100.10/24\n"},
+    {"10.8.0.0/24", "10.8.0.1/24",
+	"c:25: network: got \"10.8.0.1/24\", want a network such as 192.168.1.0/24\n"},
+    {"protocol = tcp", "protocol = sctp", "c:29: protocol: got \"sctp\", want tcp, udp or icmp\n"},
+    {"tunnel-to-wan = yes", "tunnel-to-wan = true",
+	"c:33: tunnel-to-wan: got \"true\", want yes or no\n"},
+    {"tunnel-to-wan = yes", "ports = 60000-20000",
+	"c:33: ports: got \"60000-20000\", want a range of ports such as 20000-60000\n"},
+    {"connections-per-minute = 30", "connections-per-minute = 0",
+	"c:34: connections-per-minute: got \"0\", want 1..1000000\n"},
+    /* lists */
+    {"9.9.9.0/24", "9.9.9.9/24",
+	"c:2: client-networks: got \"9.9.9.9/24\", want at most 64 networks such as "
+	"192.168.1.0/24\n"},
+    {"9.9.9.0/24", "9.9.9.0/33",
+	"c:2: client-networks: got \"9.9.9.0/33\", want at most 64 networks such as "
+	"192.168.1.0/24\n"},
+    {"{ 8.8.0.0/16, 9.9.9.0/24 }", "{ }",
+	"c:2: client-networks: got an empty list, want at most 64 networks such as "
+	"192.168.1.0/24\n"},
+    {"443,", "0,",
+	"c:30: ports: got \"0\", want at most 64 ports 1..65535 or ranges such as 8000-8010\n"},
+    {"443,", "65536,",
+	"c:30: ports: got \"65536\", want at most 64 ports 1..65535 or ranges such as 8000-8010\n"},
+    /* names, repeats, shape */
+    {"vrrp-id = 7", "vrid = 7", "c:4: pair: got \"vrid\", want a directive of this section\n"},
+    {"format = 1", "format = 1 colour = red",
+	"c:1: cluster.conf: got \"colour\", want a directive of the top level\n"},
+    {"pair {", "pear {", "c:4: cluster.conf: got \"pear\", want a known section\n"},
+    {"vip {", "vip west {", "c:21: vip: got \"west {\", want \"vip {\"\n"},
+    {"api web {", "api {", "c:27: api: got \" {\", want \"api NAME {\"\n"},
+    {"api web {", "api \"a b\" {", "c:27: api: got \"a b\", want 1..31 letters, digits, - or _\n"},
+    {"vrrp-id = 7", "vrrp-id = 7 vrrp-id = 8",
+	"c:4: vrrp-id: got it again, want it once (line 4 has it)\n"},
+    {"nat {", "pair { } nat {", "c:33: pair: got it again, want it once (line 4 has it)\n"},
+    {"api ping", "api web",
+	"c:32: api: got it again, want it once (line 27 has it)\n"
+	"c:32: address: got it again, want it once (line 28 has it)\n"
+	"c:32: protocol: got it again, want it once (line 29 has it)\n"},
+    {"192.168.1.1/24\n}", "192.168.1.1/24\n",
+	"c:25: tunnel: got a section inside \"vip\" of line 21, want \"}\" first\n"},
+    {"tcp-ports = { 22 } }", "tcp-ports = { 22 }",
+	"c:35: management: got the end of the file, want \"}\"\n"},
+    {"tcp-ports = { 22 } }", "tcp-ports = { 22 ",
+	"c:36: tcp-ports: got the end of the file, want \",\" or \"}\"\n"},
+    {"tcp-ports = { 22 } }", "tcp-ports = { 22 } } }",
+	"c:35: syntax: got \"}\", want a directive or \"}\"\n"},
+    {"name = office", "name office =", "c:4: name: got \"=\", want \"{\"\n"},
+    {"name = office", "name = ${HOME}", "c:4: syntax: got \"${\", want a plain value\n"},
+    {"name = office", "name = \"${HOME}\"", "c:4: syntax: got \"${\", want a plain value\n"},
+    {"name = office", "name = \"a\\x41\"",
+	"c:4: syntax: got \"\\x5c\" in quotes, want printable characters without \"\\\"\n"},
+    {"name = office", "name = \"office",
+	"c:4: syntax: got the end of the line in quotes, want \" before it\n"},
+    {"name = office", "name = office;",
+	"c:4: syntax: got \";\", want a word, a quoted string, =, {, } or a comma\n"},
+    {"nat {", "/* nat {", "c:33: syntax: got a comment without end, want \"*/\"\n"},
+    /* what values are to each other */
+    {"vip {", "node gw3 {} vip {", NULL},
+    {"198.51.100.11\n", "198.51.101.11\n",
+	"c:6: wan-address: got \"198.51.101.11\", want a host address of 198.51.100.0/24\n"},
+    {"192.168.1.2\n", "192.168.1.255\n",
+	"c:7: lan-address: got \"192.168.1.255\", want a host address of 192.168.1.0/24\n"},
+    {"10.255.0.2\n", "10.255.0.9\n",
+	"c:16: sync-address: got \"10.255.0.9\", want a host address of 10.255.0.0/30\n"},
+    {"198.51.100.12\n", "198.51.100.11\n",
+	"c:14: wan-address: got \"198.51.100.11\", want an address of its own (line 6 has it)\n"},
+    {"192.168.1.1/24", "192.168.1.3/24",
+	"c:15: lan-address: got \"192.168.1.3\", want an address of its own (line 23 has it)\n"},
+    {"lan-interface = eth1", "lan-interface = eth0",
+	"c:9: wan-interface: got \"eth0\", want another interface than lan-interface\n"},
+    {"lan-interface = eth1", "lan-interface = pppha0",
+	"c:10: lan-interface: got \"pppha0\", want another interface than the tunnels'\n"},
+    {"198.51.100.10/24", "198.51.100.0/24",
+	"c:22: wan: got \"198.51.100.0\", want a host address of 198.51.100.0/24\n"},
+    {"network = 10.8.0.0/24 local = 10.8.0.1", "network = 192.168.1.128/25 local = 192.168.1.129",
+	"c:25: network: got \"192.168.1.128/25\", want a network outside of the LAN "
+	"192.168.1.0/24\n"},
+    {"local = 10.8.0.1", "local = 10.9.0.1",
+	"c:25: local: got \"10.9.0.1\", want a host address of 10.8.0.0/24\n"},
+    {"192.168.1.20\n", "192.168.2.20\n",
+	"c:28: address: got \"192.168.2.20\", want a host address of 192.168.1.0/24\n"},
+    {"  ports = { 443, 8000-8010 }\n", "\n",
+	"c:27: ports: got none, want at least one with protocol tcp\n"},
+    {"protocol = tcp", "protocol = icmp", "c:30: ports: got some, want none with protocol icmp\n"},
+    {"9.9.9.0/24", "172.16.4.0/24",
+	"c:2: client-networks: got \"172.16.4.0/24\", want a network outside of 172.16.0.0/12 or "
+	"named in not-bogon\n"},
+    {"tcp-ports = { 22 }", "",
+	"c:35: management: got only networks, want networks and tcp-ports\n"},
+};
+
+/* good with the first `from` replaced, malloc'd. */
+static char *
+replaced(const char *from, const char *to)
+{
+	const char *at = strstr(good, from);
+	char *text;
+
+	assert_non_null(at);
+	assert_true(asprintf(&text, "%.*s%s%s", (int)(at - good), good, to, at + strlen(from)) > 0);
+	return text;
+}
+
+static struct cluster *
+parse_good(const char *text)
+{
+	struct conf_errors e = {0};
+	struct cluster *c = cluster_parse("c", text, &e);
+
+	if (e.text)
+		print_error("%s", e.text);
+	assert_non_null(c);
+	assert_int_equal(e.errors, 0);
+	conf_errors_fini(&e);
+	return c;
+}
+
+static void
+test_values(void **state)
+{
+	struct cluster *c = parse_good(good);
+
+	assert_int_equal(c->clients.n, 2);
+	assert_int_equal(c->clients.v[1].address, 0x09090900);
+	assert_int_equal(c->clients.v[1].prefix, 24);
+	assert_string_equal(c->pair.name, "office");
+	assert_int_equal(c->pair.vrrp_id, 7);
+	assert_int_equal(c->pair.advert_interval_ms, 100);
+	assert_int_equal(c->n_nodes, 2);
+	const struct cluster_node *gw2 = cluster_node(c, "gw2");
+	assert_non_null(gw2);
+	assert_int_equal(gw2->wan, 0xc633640c);
+	assert_string_equal(gw2->sync_if, "eth2.7");
+	assert_string_equal(cluster_peer(c, gw2)->name, "gw1");
+	assert_null(cluster_node(c, "gw3"));
+	assert_int_equal(c->vip_wan.address, 0xc633640a);
+	assert_int_equal(c->vip_wan.prefix, 24);
+	assert_int_equal(c->tunnel.mtu, 1400);
+	assert_int_equal(c->sync.ssh_port, 2222);
+	assert_int_equal(c->n_apis, 2);
+	assert_int_equal(c->apis[0].ports.v[1].last, 8010);
+	assert_int_equal(c->apis[1].protocol, CLUSTER_ICMP);
+	assert_true(c->nat.tunnel_to_wan);
+	assert_false(c->nat.lan_to_wan);
+	assert_int_equal(c->nat.ports.first, 20000);
+	assert_int_equal(c->limits.connections_per_minute, 30);
+	assert_int_equal(c->limits.connection_burst, 60);
+	assert_int_equal(c->management.tcp_ports.v[0].first, 22);
+	cluster_free(c);
+}
+
+static void
+test_mistakes(void **state)
+{
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+		const struct mistake *m = &mistakes[i];
+		struct conf_errors e = {0};
+		char *text = replaced(m->from, m->to);
+
+		assert_null(cluster_parse("c", text, &e));
+		assert_true(e.errors > 0);
+		assert_non_null(e.text);
+		if (m->message)
+			assert_string_equal(e.text, m->message);
+		else
+			assert_non_null(strstr(e.text, "c:21: node: got 3 sections, want 2\n"));
+		conf_errors_fini(&e);
+		free(text);
+	}
+}
+
+static void
+test_all_mistakes_of_a_run(void **state)
+{
+	struct conf_errors e = {0};
+	static const char text[] = "format = 7 colour = red shapes = { d, e }\n"
+				   "client-networks = { 8.8.8.8, 9.9.9.0/24, x }\n"
+				   "vip { wan = 1.2.3.4/99 lan = 192.168.1.1/24 }\n"
+				   "tunnel { network = 192.168.1.0/24 local = 192.168.1.7 }\n";
+
+	assert_null(cluster_parse("c", text, &e));
+	assert_string_equal(e.text,
+	    "c:1: cluster.conf: got \"colour\", want a directive of the top level\n"
+	    "c:1: cluster.conf: got \"shapes\", want a directive of the top level\n"
+	    "c:1: format: got \"7\", want 1\n"
+	    "c:2: client-networks: got \"8.8.8.8\", want at most 64 networks such as "
+	    "192.168.1.0/24\n"
+	    "c:2: client-networks: got \"x\", want at most 64 networks such as 192.168.1.0/24\n"
+	    "c: node: got nothing, want a section \"node NAME {}\"\n"
+	    "c:3: wan: got \"1.2.3.4/99\", want an address with its prefix such as "
+	    "198.51.100.10/24\n"
+	    "c: sync: got nothing, want a section \"sync {}\"\n"
+	    "c:4: network: got \"192.168.1.0/24\", want a network outside of the LAN "
+	    "192.168.1.0/24\n");
+	assert_int_equal(e.errors, 9);
+	conf_errors_fini(&e);
+}
+
+/* Every prefix of a good file is an error or complete, and never more than that. */
+static void
+test_truncated(void **state)
+{
+	size_t accepted = 0;
+
+	for (size_t len = 0; len < sizeof(good) - 1; len++) {
+		struct conf_errors e = {0};
+		char *text = strndup(good, len);
+		struct cluster *c = cluster_parse("c", text, &e);
+
+		assert_int_equal(c == NULL, e.errors > 0);
+		accepted += c != NULL;
+		cluster_free(c);
+		conf_errors_fini(&e);
+		free(text);
+	}
+	/* Between api ping's end and the end of the file stand three optional sections and
+	 * newlines. */
+	assert_in_range(accepted, 6, 16);
+}
+
+static void
+test_comments_and_quotes(void **state)
+{
+	char *text = replaced("pair {", "# ${x} } \"\n// ; \\\n/* {{ \n */ pair {");
+	struct cluster *c = parse_good(text);
+
+	assert_string_equal(c->pair.name, "office");
+	cluster_free(c);
+	free(text);
+	text = replaced("name = office", "name = 'office'");
+	cluster_free(parse_good(text));
+	free(text);
+	/* The line after a comment of several lines is still right. */
+	struct conf_errors e = {0};
+	text = replaced("pair { name", "/* a\n b */ pair { name = x nome");
+	assert_null(cluster_parse("c", text, &e));
+	assert_string_equal(e.text, "c:5: pair: got \"nome\", want a directive of this section\n");
+	conf_errors_fini(&e);
+	free(text);
+}
+
+/* The samples and the lab's own file, which the namespace test loads into the kernel. */
+static void
+test_files(void **state)
+{
+	static const char *const files[] = {
+	    "../config/cluster.minimal.conf", "../config/cluster.full.conf", "../lab/cluster.conf"};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		int fd = open(files[i], O_RDONLY);
+		size_t len;
+
+		assert_true(fd >= 0);
+		char *text = conf_read_fd(fd, &len);
+		assert_non_null(text);
+		close(fd);
+		struct cluster *c = parse_good(text);
+		if (i == 1) {
+			assert_int_equal(c->limits.ban_seconds, 86400);
+			assert_int_equal(c->sync.ssh_port, 22022);
+			assert_string_equal(c->nodes[0].lan_if, "bond0");
+		}
+		cluster_free(c);
+		free(text);
+	}
+}
+
+static void
+test_nets_merge(void **state)
+{
+	struct cluster_nets n = {.n = 5,
+	    .v = {{0x0a000100, 24}, {0x0a000000, 8}, {0x0b000000, 8}, {0x0b000000, 8},
+		{0x0a000000, 9}}};
+
+	cluster_nets_merge(&n);
+	assert_int_equal(n.n, 2);
+	assert_int_equal(n.v[0].address, 0x0a000000);
+	assert_int_equal(n.v[0].prefix, 8);
+	assert_int_equal(n.v[1].address, 0x0b000000);
+	n = (struct cluster_nets){.n = 2, .v = {{0, 0}, {0x0a000000, 8}}};
+	cluster_nets_merge(&n);
+	assert_int_equal(n.n, 1);
+	assert_int_equal(n.v[0].prefix, 0);
+}
+
+static void
+assert_renders(const struct cluster *c, const char *node, size_t file, const char *line)
+{
+	char *text = render_text(c, cluster_node(c, node), &render_files[file]);
+
+	assert_non_null(text);
+	if (!strstr(text, line)) {
+		print_error("%s lacks: %s\n", render_files[file].path, line);
+		fail();
+	}
+	free(text);
+}
+
+static void
+test_render(void **state)
+{
+	struct cluster *c = parse_good(good);
+
+	assert_renders(
+	    c, "gw1", 0, "# Rendered by hagent from /etc/pptp-ha/cluster.conf for node gw1;");
+	assert_renders(c, "gw1", 0, "\t\tip saddr != 198.51.100.10 accept\n");
+	assert_renders(c, "gw1", 0, "meta mark 0x70701724 tcp flags & (fin | rst) != 0");
+	assert_renders(
+	    c, "gw1", 1, "ip saddr { 198.51.100.12, 192.168.1.3 } tcp dport 2222 accept\n");
+	assert_renders(
+	    c, "gw2", 1, "ip saddr { 198.51.100.11, 192.168.1.2 } tcp dport 2222 accept\n");
+	assert_renders(c, "gw1", 1, "\t\tip saddr { 192.168.1.0/24 } tcp dport { 22 } accept\n");
+	assert_renders(c, "gw1", 1,
+	    "\t\tip daddr 192.168.1.20 tcp dport { 443, 8000-8010 } counter accept comment \"api "
+	    "web\"\n"
+	    "\t\tip daddr 192.168.1.20 icmp type echo-request counter accept comment \"api "
+	    "ping\"\n");
+	assert_renders(c, "gw1", 1,
+	    "limit rate over 30/minute burst 60 packets } counter name drop_syn_rate drop\n");
+	assert_renders(c, "gw1", 1, "\t\tiifname \"pppha0\" oifname \"eth0\" accept\n");
+	assert_renders(c, "gw1", 1, "snat ip to 198.51.100.10:20000-60000\n");
+	assert_renders(c, "gw1", 1, "maxseg size set 1360\n");
+	assert_renders(c, "gw1", 2, "-net/ipv4/conf/eth2.7/rp_filter = 0\n");
+	c->limits.ban_seconds = 600;
+	assert_renders(c, "gw1", 1, "drop_syn_rate add @banned { ip saddr timeout 600s } drop\n");
+	c->nat.tunnel_to_wan = false;
+	assert_renders(c, "gw1", 1,
+	    "\t\tiifname \"pppha0\" oifname \"eth1\" goto api\n\t\tcounter name drop_forward "
+	    "drop\n");
+	assert_renders(c, "gw1", 1, "\tchain postrouting {\n\t}\n");
+	/* A port range that another one covers would be an overlap to nft. */
+	c->apis[0].ports =
+	    (struct cluster_ports){.n = 3, .v = {{443, 443}, {440, 450}, {445, 460}}};
+	assert_renders(c, "gw1", 1, "tcp dport { 440-460 } ");
+	cluster_free(c);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_values),
+	    cmocka_unit_test(test_mistakes),
+	    cmocka_unit_test(test_all_mistakes_of_a_run),
+	    cmocka_unit_test(test_truncated),
+	    cmocka_unit_test(test_comments_and_quotes),
+	    cmocka_unit_test(test_files),
+	    cmocka_unit_test(test_nets_merge),
+	    cmocka_unit_test(test_render),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
