@@ -35,7 +35,7 @@ struct secrets;
 struct secrets *secrets_parse(const char *file, const char *text, struct conf_errors *e);
 void secrets_free(struct secrets *s);
 size_t secrets_count(const struct secrets *s);
-const struct secret *secrets_at(const struct secrets *s, size_t i);	/* in file order; i < secrets_count() */
+const struct secret *secrets_at(const struct secrets *s, size_t i);	/* sorted by client; i < secrets_count() */
 
 /*
  * Entries for (client, server), best first as pppd ranks them: a named client before `*`, then a named
