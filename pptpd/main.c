@@ -6,6 +6,7 @@
  */
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,6 +58,23 @@ run_engine(const char *node)
 	return engine_run();
 }
 
+/* Two files on one stream: the comment tells where the second begins. */
+static void
+print(const struct monitor_options *o, const struct settings *s)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *options = open_memstream(&text, &len);
+
+	if (options == NULL)
+		return;
+	printf("# %s\n", o->conf_file);
+	settings_print(s, stdout, options);
+	fclose(options);
+	printf("\n# %s\n%s", s->option_file, text);
+	free(text);
+}
+
 static int
 check(const struct monitor_options *o, enum action action)
 {
@@ -67,7 +85,7 @@ check(const struct monitor_options *o, enum action action)
 	if (s == NULL)
 		return 1;
 	if (action == ACTION_PRINT)
-		settings_print(s, stdout, stdout);
+		print(o, s);
 	settings_free(s);
 	return 0;
 }

@@ -108,6 +108,10 @@ take_static(struct session *s, const char *user, uint32_t ip)
 	struct engine *e = s->engine;
 	struct session *holder = pool_owner(e->pool, ip);
 
+	if (ip_list_has(&s->config->settings->local_ips, ip)) {
+		refuse(s, user, "the address in chap-secrets is one of localip");
+		return 0;
+	}
 	if (holder != NULL && holder != s && strcmp(holder->identity.user, user) == 0) {
 		log_info("session replaced user=\"%s\" address=%s call=%u by=%u peer=%s", user_of(holder),
 		    conf_ipv4(ip), holder->call_id, s->call_id, conf_ipv4(s->peer_ip));
@@ -143,7 +147,7 @@ take_address(struct session *s, const char *user, const struct secret *secret)
 		refuse(s, user, "chap-secrets allows this user no address");
 		return 0;
 	}
-	ip = pool_take(e->pool, user, secret->any_address ? NULL : allows_cb, u.arg, s);
+	ip = pool_take(e->pool, user, secret->n_addresses > 0 ? allows_cb : NULL, u.arg, s);
 	if (ip == 0)
 		refuse(s, user, pool_used(e->pool) >= pool_size(e->pool)
 		    ? "pool exhausted" : "no free address that chap-secrets allows this user");
