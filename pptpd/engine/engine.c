@@ -51,7 +51,7 @@ link_config(struct ppp_config *p, const struct settings *s)
 	p->echo_interval_s = (uint16_t)s->lcp_echo_interval_s;
 	p->echo_failure = (uint8_t)s->lcp_echo_failure;
 	p->restart_ms = s->lcp_restart_s * 1000;
-	p->max_configure = (uint8_t)s->lcp_max_configure;
+	p->max_configure = s->lcp_max_configure < UINT8_MAX ? (uint8_t)s->lcp_max_configure : UINT8_MAX;
 }
 
 /* The monitor has checked the files; what fails here is a difference between the two, or memory. */
@@ -325,10 +325,10 @@ engine_fini(struct engine *e)
 	answer_server_free(e->control);
 	priv_free(e->priv);
 	dp_free(e->dp);
+	reaper_cb(e);
 	for (unsigned id = 0; e->by_call != NULL && id < 65536; id++)
 		if (e->by_call[id] != NULL)
 			session_abandon(e->by_call[id]);
-	reaper_cb(e);
 	timer_cancel(&e->reaper);
 	timer_cancel(&e->stop_timer);
 	log_limit_free(e->limit);

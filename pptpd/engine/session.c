@@ -377,8 +377,10 @@ free_session(void *object)
 void
 session_released(struct session *s)
 {
-	if (s->call.state == CALL_CLOSED && s->pending == 0 && s->dp == NULL)
-		engine_reap(s->engine, &s->reap, free_session, s);
+	if (s->call.state != CALL_CLOSED || s->pending > 0 || s->dp != NULL || s->reaping)
+		return;
+	s->reaping = true;
+	engine_reap(s->engine, &s->reap, free_session, s);
 }
 
 void

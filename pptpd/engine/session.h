@@ -44,7 +44,7 @@ struct session {
 	uint32_t peer_ip;		/* the client's outer address */
 	uint32_t address;		/* inner, 0 = none yet */
 	bool has_route, in_set;
-	bool up, closing;
+	bool up, closing, reaping;
 	unsigned pending;		/* answers of the monitor still to come */
 	enum session_end end;
 	const char *end_detail;		/* the link's own words, while its callback runs */

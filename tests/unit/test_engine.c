@@ -194,7 +194,7 @@ dp_session_counters(const struct dp_session *s, struct dp_counters *c)
 
 static const char conf_text[] = "localip 10.8.0.1\nremoteip 10.8.0.2-9\nconnections 4\nstimeout 10\n"
 				"half-open 3\nconnections-per-address 3\n";
-static const char options_text[] = "name pptpd\nrequire-mschap-v2\nrequire-mppe-128\n";
+static const char options_text[] = "name pptpd\nrequire-mschap-v2\nrequire-mppe-128\nlcp-max-configure 200\n";
 static const char secrets_text[] = "api-client pptpd secret 10.8.0.9\n";
 
 static int
