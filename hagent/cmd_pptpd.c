@@ -2,9 +2,11 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * hagent pptpd: one request to the daemon's control socket. Words of the form name=value become
- * members of the request: a decimal number as a number, anything else as a string.
+ * members of the request: a decimal number as a number, anything else, and a user's name, as a
+ * string. The list of sessions comes in pages; all of them are shown as one answer.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +19,15 @@
 static const char *const verbs[] = {"status", "sessions", "promote", "demote", "kick", "reload"};
 
 static json_t *
-value_of(const char *s)
+value_of(const char *name, const char *s)
 {
 	char *end;
 	long long number;
 
 	errno = 0;
 	number = strtoll(s, &end, 10);
-	if (*s && !*end && errno == 0 && strspn(s, "-0123456789") == strlen(s))
+	if (strcmp(name, "user") != 0 && *s && !*end && errno == 0 &&
+	    strspn(s, "-0123456789") == strlen(s))
 		return json_integer(number);
 	return json_string(s);
 }
@@ -47,7 +50,7 @@ arguments(int argc, char **argv)
 		}
 		memcpy(name, argv[i], len);
 		name[len] = '\0';
-		if (json_object_set_new(args, name, value_of(equals + 1)) < 0) {
+		if (json_object_set_new(args, name, value_of(name, equals + 1)) < 0) {
 			hagent_usage("got \"%s\", want UTF-8 text", name);
 			json_decref(args);
 			return NULL;
@@ -72,6 +75,33 @@ show(json_t *answer)
 	return HAGENT_OK;
 }
 
+/* The request, and for a list its further pages, whose elements are added to the first answer's. */
+static json_t *
+call(const char *path, const char *verb, json_t *args)
+{
+	bool paged = strcmp(verb, "sessions") == 0 && !json_object_get(args, "limit");
+	json_t *answer = answer_call(path, verb, args, TIMEOUT_MS);
+	json_t *data = json_object_get(answer, "data"), *next = json_object_get(data, "next");
+
+	while (paged && json_is_integer(next)) {
+		json_t *page =
+		    answer_call(path, verb, json_pack("{s:O}", "after", next), TIMEOUT_MS);
+		json_t *more = json_object_get(page, "data");
+
+		if (!page || json_array_extend(json_object_get(data, "sessions"),
+				 json_object_get(more, "sessions")) < 0) {
+			errno = page ? EBADMSG : errno;
+			json_decref(page);
+			json_decref(answer);
+			return NULL;
+		}
+		json_object_set(data, "next", json_object_get(more, "next"));
+		next = json_object_get(data, "next");
+		json_decref(page);
+	}
+	return answer;
+}
+
 int
 cmd_pptpd(const struct hagent *h, int argc, char **argv)
 {
@@ -87,7 +117,7 @@ cmd_pptpd(const struct hagent *h, int argc, char **argv)
 	if (!args)
 		return HAGENT_USAGE;
 	char *path = hagent_path(h, HAGENT_PPTPD_SOCKET);
-	json_t *answer = answer_call(path, argv[1], args, TIMEOUT_MS);
+	json_t *answer = call(path, argv[1], args);
 	int status = answer ? show(answer) : hagent_fail("%s: %s", path, strerror(errno));
 
 	json_decref(answer);
