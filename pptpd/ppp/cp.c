@@ -212,6 +212,7 @@ reset_negotiation(struct cp *cp)
 {
 	cp->naks_sent = cp->naks_received = 0;
 	cp->outstanding = false;
+	memset(cp->refused, 0, sizeof(cp->refused));
 }
 
 void
@@ -237,7 +238,7 @@ cp_event(struct cp *cp, enum cp_event event, const struct cp_packet *pk)
 		reset_negotiation(cp);
 		hook(cp, cp->protocol->down);
 	}
-	if ((actions & IRC) || ((actions & SCR) && (actions & TLD)))
+	if (actions & IRC)
 		cp->restarts =
 		    (actions & STR) ? cp->link->c->max_terminate : cp->link->c->max_configure;
 	if (actions & ZRC) {
@@ -380,20 +381,57 @@ hash(const struct rd *body)
 	return h;
 }
 
+static uint32_t
+hash_request(uint32_t options_hash, uint8_t id)
+{
+	uint32_t h = (options_hash ^ id) * 16777619u;
+
+	return h != 0 ? h : 1;
+}
+
+static void
+remember(struct cp *cp, const struct cp_packet *reply, uint32_t h)
+{
+	if (reply->code == CP_CONF_ACK) {
+		cp->acked_id = reply->id;
+		cp->acked_hash = h;
+		cp->naks_sent = 0;
+		return;
+	}
+	memmove(cp->refused + 1, cp->refused, sizeof(cp->refused) - sizeof(cp->refused[0]));
+	cp->refused[0] = hash_request(h, reply->id);
+}
+
+/*
+ * After the Ack, a request that we refused before it is late, and gets nothing. Taken at its word
+ * it would undo the Ack here while the peer, which has the Ack, stays open.
+ */
+static bool
+is_late(const struct cp *cp, uint32_t request)
+{
+	if (cp->state < CP_ACK_SENT)
+		return false;
+	for (size_t i = 0; i < sizeof(cp->refused) / sizeof(cp->refused[0]); i++)
+		if (cp->refused[i] == request)
+			return true;
+	return false;
+}
+
 /*
  * Deviation: RFC 1661 takes every Configure-Request in Opened as a renegotiation. The very request
  * that we acked last is a repetition: our Ack was lost, or the request was delayed. Leaving Opened
  * for it would make a Linux client end the link ("MPPE disabled"), so it only gets its Ack again.
  */
 static bool
-may_renegotiate(struct cp *cp, const struct cp_packet *reply, bool same_options)
+may_renegotiate(struct cp *cp, const struct cp_packet *reply, uint32_t h)
 {
+	bool same_options = h == cp->acked_hash && reply->code == CP_CONF_ACK;
 	enum cp_reopen r = CP_REOPEN;
 
-	if (same_options && reply->code == CP_CONF_ACK && reply->id == cp->acked_id)
+	if (same_options && reply->id == cp->acked_id)
 		r = CP_ACK_AGAIN;
 	else if (cp->protocol->reopen != NULL)
-		r = cp->protocol->reopen(cp->link, same_options && reply->code == CP_CONF_ACK);
+		r = cp->protocol->reopen(cp->link, same_options);
 	if (r == CP_ACK_AGAIN)
 		cp_send(cp, CP_CONF_ACK, reply->id, reply->body.p, rd_left(&reply->body));
 	return r == CP_REOPEN;
@@ -410,7 +448,9 @@ on_request(struct cp *cp, const struct cp_packet *pk)
 		return true;
 	if (rd_left(&pk->body) > CP_BODY_MAX || !judge_request(cp, pk, &j, &reply))
 		return false;
-	if (cp->state == CP_OPENED && !may_renegotiate(cp, &reply, h == cp->acked_hash))
+	if (is_late(cp, hash_request(h, pk->id)))
+		return true;
+	if (cp->state == CP_OPENED && !may_renegotiate(cp, &reply, h))
 		return true;
 	if (reply.code == CP_CONF_NAK && ++cp->naks_sent > cp->link->c->max_failure) {
 		if (cp->protocol->stubborn != NULL) {
@@ -420,11 +460,7 @@ on_request(struct cp *cp, const struct cp_packet *pk)
 		reply.code = CP_CONF_REJ;
 		reply.body = rd_init(j.naked_bytes, wr_len(&j.naked));
 	}
-	if (reply.code == CP_CONF_ACK) {
-		cp->acked_id = pk->id;
-		cp->acked_hash = h;
-		cp->naks_sent = 0;
-	}
+	remember(cp, &reply, h);
 	cp_event(cp, reply.code == CP_CONF_ACK ? CP_RCR_PLUS : CP_RCR_MINUS, &reply);
 	return true;
 }

@@ -150,6 +150,7 @@ struct cp {
 	bool heard;          /* anything well-formed came since Up */
 	uint8_t acked_id;    /* the peer's request that we acked last, */
 	uint32_t acked_hash; /* and its options */
+	uint32_t refused[3]; /* the last requests that we refused, hashed; 0 = none */
 };
 
 void cp_init(struct cp *cp, const struct cp_protocol *protocol, struct ppp *p);
