@@ -49,6 +49,33 @@ json_ended(const struct engine_stats *st)
 	return o;
 }
 
+/* Totals of the ended sessions and of those that run. */
+static void
+all_counters(struct engine *e, struct dp_counters *sum)
+{
+	struct dp_counters n;
+
+	dp_totals(e->dp, sum);
+	for (unsigned id = 1; id <= 65535; id++) {
+		const struct session *s = e->by_call[id];
+
+		if (s == NULL || s->dp == NULL)
+			continue;
+		dp_session_counters(s->dp, &n);
+		sum->rx_packets += n.rx_packets;
+		sum->rx_octets += n.rx_octets;
+		sum->tx_packets += n.tx_packets;
+		sum->tx_octets += n.tx_octets;
+		sum->rx_reordered += n.rx_reordered;
+		sum->icmp_frag_needed += n.icmp_frag_needed;
+		sum->fragmented += n.fragmented;
+		sum->mss_clamped += n.mss_clamped;
+		sum->acks_alone += n.acks_alone;
+		for (int d = 0; d < DP_DROP_MAX; d++)
+			sum->drops[d] += n.drops[d];
+	}
+}
+
 static void
 cmd_status(struct answer_request *r, json_t *args, void *arg)
 {
@@ -61,7 +88,7 @@ cmd_status(struct answer_request *r, json_t *args, void *arg)
 	    (int)e->n_half_open, "workers", (int)e->workers);
 
 	(void)args;
-	dp_totals(e->dp, &n);
+	all_counters(e, &n);
 	json_object_set_new(o, "pool", json_pack("{s:i,s:i}", "used", (int)pool_used(e->pool), "size",
 	    (int)pool_size(e->pool)));
 	json_object_set_new(o, "users", json_integer((json_int_t)secrets_count(e->config->secrets)));
