@@ -233,14 +233,19 @@ static const char *
 run(struct client *c)
 {
 	while (!c->up) {
+		/* A server may hang up before PPP has ended in order: what PPP knows counts more.
+		 */
+		bool gone = !turn(c, 100);
+		int error = c->ended ? c->error : c->ppp->err_code;
+
+		if ((gone || c->ended) && error == PPPERR_AUTHFAIL)
+			return "authentication failed";
 		if (c->ended)
-			return c->error == PPPERR_AUTHFAIL   ? "authentication failed"
-			       : c->error == PPPERR_PROTOCOL ? "protocol"
-							     : "connection lost";
+			return error == PPPERR_PROTOCOL ? "protocol" : "connection lost";
+		if (gone)
+			return "pptp ended";
 		if (sys_now() - c->begin_ms > c->timeout_ms)
 			return "timed out";
-		if (!turn(c, 100))
-			return "pptp ended";
 	}
 	while (c->ping != NULL && c->received < c->count) {
 		if (c->ended || !turn(c, 5))
