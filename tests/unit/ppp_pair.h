@@ -137,6 +137,11 @@ on_send(void *arg, uint16_t protocol, const uint8_t *bytes, size_t len)
 		*f = (struct sent){.from = e->side, .protocol = protocol, .len = len};
 		memcpy(f->bytes, bytes, len);
 	}
+	/* What must be ready before the peer learns of it. */
+	if (protocol == PPP_CHAP && bytes[0] == 3)
+		assert_true(e->keys > 0);
+	if (protocol == PPP_IPCP && bytes[0] == CP_CONF_ACK)
+		assert_int_not_equal(e->announced, 0);
 	if (w->mute || (w->filter != NULL && w->filter(w, e->side, protocol, bytes, len)))
 		return;
 	if (w->loss == 0 || roll(w, 100) >= w->loss)
@@ -326,6 +331,18 @@ connect(struct wire *w)
 	wire_open(w);
 	assert_true(run_until_up(w, 1000));
 	w->n_sent = 0;
+}
+
+/* A server with a hand-made peer: what it sends goes nowhere but into `sent`. */
+static inline void
+server_alone(struct wire *w)
+{
+	struct end *s;
+
+	wire_init(w, 1);
+	s = &w->ends[SERVER];
+	s->p = ppp_new(w->loop, &s->c, &ops, s);
+	ppp_open(s->p);
 }
 
 /* Hands a control packet to one end at once; body without the four header bytes. */
