@@ -343,10 +343,3 @@ chap_init(struct ppp *p)
 	p->chap.next_id = 1;
 	timer_init(&p->chap.timer, p->loop, timer_cb, p);
 }
-
-void
-chap_fini(struct ppp *p)
-{
-	chap_stop(p);
-	explicit_bzero(&p->chap, sizeof(p->chap));
-}

@@ -117,7 +117,6 @@ void ipcp_take_early(struct ppp *p);
 
 /* chap.c */
 void chap_init(struct ppp *p);
-void chap_fini(struct ppp *p);
 void chap_start(struct ppp *p); /* LCP opened */
 void chap_stop(struct ppp *p);
 void chap_input(struct ppp *p, const uint8_t *bytes, size_t len);

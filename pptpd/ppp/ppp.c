@@ -320,7 +320,7 @@ ppp_free(struct ppp *p)
 	cp_fini(&p->lcp);
 	cp_fini(&p->ccp);
 	cp_fini(&p->ipcp);
-	chap_fini(p);
+	chap_stop(p);
 	timer_cancel(&p->setup_timer);
 	timer_cancel(&p->echo_timer);
 	free(p->early);
