@@ -12,13 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MPPE_HEADER_LEN 2	/* flags A B C D, coherency count */
-#define MPPE_SKIP_MAX	2047	/* keys that a receiver steps over at most for one packet */
+#define MPPE_HEADER_LEN 2    /* flags A B C D, coherency count */
+#define MPPE_SKIP_MAX   2047 /* keys that a receiver steps over at most for one packet */
 
 struct mppe {
-	uint8_t master[16];	/* start key */
-	uint8_t session[16];	/* key of packet `index` */
-	uint64_t index;		/* of the next packet: nothing with a lower one is left to use */
+	uint8_t master[16];  /* start key */
+	uint8_t session[16]; /* key of packet `index` */
+	uint64_t index;      /* of the next packet: nothing with a lower one is left to use */
 };
 
 /* RFC 3078 §7: derives the key of packet 0 from the start key. */
@@ -35,9 +35,9 @@ void mppe_encrypt(struct mppe *m, const uint8_t *in, size_t len, uint8_t *out);
 
 enum mppe_verdict {
 	MPPE_OK,
-	MPPE_MALFORMED,		/* too short */
-	MPPE_NOT_STATELESS,	/* A or D bit clear */
-	MPPE_LATE,		/* count is behind, or further ahead than MPPE_SKIP_MAX */
+	MPPE_MALFORMED,     /* too short */
+	MPPE_NOT_STATELESS, /* A or D bit clear */
+	MPPE_LATE,          /* count is behind, or further ahead than MPPE_SKIP_MAX */
 };
 
 /*

@@ -10,14 +10,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MSCHAP_CHALLENGE_LEN 16
-#define MSCHAP_NT_RESPONSE_LEN 24
-#define MSCHAP_AUTH_RESPONSE_LEN 42	/* "S=" and 40 hex digits, no NUL */
+#define MSCHAP_CHALLENGE_LEN     16
+#define MSCHAP_NT_RESPONSE_LEN   24
+#define MSCHAP_AUTH_RESPONSE_LEN 42 /* "S=" and 40 hex digits, no NUL */
 
 /* RFC 2759 §8.3. 0, or -1 with errno EILSEQ (not UTF-8), EMSGSIZE (over 256 UTF-16 units). */
 int mschap_nt_hash(const char *password, uint8_t hash[static 16]);
-void mschap_nt_response(const uint8_t auth_challenge[static 16], const uint8_t peer_challenge[static 16],
-    const char *user, const uint8_t nt_hash[static 16], uint8_t response[static 24]);
+void mschap_nt_response(const uint8_t auth_challenge[static 16],
+    const uint8_t peer_challenge[static 16], const char *user, const uint8_t nt_hash[static 16],
+    uint8_t response[static 24]);
 void mschap_auth_response(const uint8_t nt_hash[static 16], const uint8_t nt_response[static 24],
     const uint8_t peer_challenge[static 16], const uint8_t auth_challenge[static 16],
     const char *user, char out[static MSCHAP_AUTH_RESPONSE_LEN + 1]);
