@@ -62,7 +62,7 @@ fi
 say "1. Installing what is missing, and building."
 quietly deploy/install-packages.sh
 quietly cmake --preset release
-quietly cmake --build --preset release -j "$(nproc)"
+quietly cmake --build --preset release --target pptpd hagent -j "$(nproc)"
 
 say "2. Setting up the network: gateways gw1 and gw2, a client, and an API server behind the gateways."
 quietly $lab up
