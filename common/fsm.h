@@ -11,21 +11,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FSM_STAY (-1)		/* next: state unchanged */
-#define FSM_ANY (-1)		/* state: the row matches every state that no earlier row named */
+#define FSM_STAY (-1) /* next: state unchanged */
+#define FSM_ANY  (-1) /* state: the row matches every state that no earlier row named */
 
 struct fsm;
 
 struct fsm_row {
 	int8_t state;
 	int8_t event;
-	void (*action)(void *object, void *detail);	/* may be NULL */
+	void (*action)(void *object, void *detail); /* may be NULL */
 	int8_t next;
 };
 
 struct fsm_table {
-	const char *name;			/* "ctrl" */
-	const char *const *states;		/* names, by number */
+	const char *name;          /* "ctrl" */
+	const char *const *states; /* names, by number */
 	const char *const *events;
 	uint8_t n_states, n_events;
 	const struct fsm_row *rows;
@@ -43,7 +43,7 @@ struct fsm {
 	bool running;
 	uint8_t n_pending;
 	struct fsm_pending pending[4];
-	uint32_t ignored;			/* events that the state did not list */
+	uint32_t ignored; /* events that the state did not list */
 };
 
 void fsm_init(struct fsm *f, const struct fsm_table *table, int8_t state);

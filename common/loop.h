@@ -15,12 +15,12 @@
 struct loop;
 struct event;
 
-struct loop *loop_new(void);		/* NULL with errno set */
-struct loop *loop_new_virtual(void);	/* clock starts at 1,000,000 ms */
-void loop_free(struct loop *l);		/* all timers, watchers must be finished before */
-void loop_run(struct loop *l);		/* until loop_stop() */
+struct loop *loop_new(void);         /* NULL with errno set */
+struct loop *loop_new_virtual(void); /* clock starts at 1,000,000 ms */
+void loop_free(struct loop *l);      /* all timers, watchers must be finished before */
+void loop_run(struct loop *l);       /* until loop_stop() */
 void loop_stop(struct loop *l);
-uint64_t loop_now_ms(const struct loop *l);	/* monotonic; real: cached per turn of the loop */
+uint64_t loop_now_ms(const struct loop *l); /* monotonic; real: cached per turn of the loop */
 /* Virtual only: moves the clock by ms, running every timer that falls due, in order of time. */
 void loop_advance(struct loop *l, uint64_t ms);
 /* Virtual only: ms until the next timer, or UINT64_MAX. */
@@ -32,18 +32,18 @@ struct timer {
 	void (*cb)(void *arg);
 	void *arg;
 	uint64_t due_ms;
-	size_t slot;		/* 1-based place in the loop's heap; 0 = not set */
-	uint64_t order;		/* of setting: timers due at the same time run in it */
+	size_t slot;    /* 1-based place in the loop's heap; 0 = not set */
+	uint64_t order; /* of setting: timers due at the same time run in it */
 };
 
 void timer_init(struct timer *t, struct loop *l, void (*cb)(void *arg), void *arg);
-void timer_set(struct timer *t, uint64_t in_ms);	/* replaces an earlier setting */
-void timer_cancel(struct timer *t);			/* harmless if not set, or all zero */
+void timer_set(struct timer *t, uint64_t in_ms); /* replaces an earlier setting */
+void timer_cancel(struct timer *t);              /* harmless if not set, or all zero */
 bool timer_pending(const struct timer *t);
 
 /* A level-triggered descriptor watcher, embedded in its owner; the descriptor stays the owner's.
  * On a virtual loop it never fires by itself: a test calls io->cb(). */
-#define IO_READ	 1
+#define IO_READ  1
 #define IO_WRITE 2
 struct io {
 	struct loop *loop;
@@ -55,8 +55,8 @@ struct io {
 };
 
 int io_init(struct io *io, struct loop *l, int fd, void (*cb)(int events, void *arg), void *arg);
-void io_want(struct io *io, int events);	/* 0 pauses */
-void io_fini(struct io *io);			/* harmless when zeroed or already finished */
+void io_want(struct io *io, int events); /* 0 pauses */
+void io_fini(struct io *io);             /* harmless when zeroed or already finished */
 
 /* A signal as an ordinary event. */
 struct sig {

@@ -13,7 +13,7 @@
 #include "pptpd/engine/session.h"
 
 #define LIST_DEFAULT 100
-#define LIST_MAX     200	/* sessions in one answer: a line stays below 64 KiB */
+#define LIST_MAX     200 /* sessions in one answer: a line stays below 64 KiB */
 
 static json_t *
 json_ip(uint32_t ip)
@@ -30,11 +30,12 @@ json_counters(const struct dp_counters *n)
 		if (n->drops[d] > 0)
 			json_object_set_new(drops, dp_drop_name((enum dp_drop)d),
 			    json_integer((json_int_t)n->drops[d]));
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "rx_packets", (json_int_t)n->rx_packets,
-	    "rx_octets", (json_int_t)n->rx_octets, "tx_packets", (json_int_t)n->tx_packets, "tx_octets",
-	    (json_int_t)n->tx_octets, "rx_reordered", (json_int_t)n->rx_reordered, "icmp_frag_needed",
-	    (json_int_t)n->icmp_frag_needed, "fragmented", (json_int_t)n->fragmented, "mss_clamped",
-	    (json_int_t)n->mss_clamped, "acks_alone", (json_int_t)n->acks_alone, "drops", drops);
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "rx_packets",
+	    (json_int_t)n->rx_packets, "rx_octets", (json_int_t)n->rx_octets, "tx_packets",
+	    (json_int_t)n->tx_packets, "tx_octets", (json_int_t)n->tx_octets, "rx_reordered",
+	    (json_int_t)n->rx_reordered, "icmp_frag_needed", (json_int_t)n->icmp_frag_needed,
+	    "fragmented", (json_int_t)n->fragmented, "mss_clamped", (json_int_t)n->mss_clamped,
+	    "acks_alone", (json_int_t)n->acks_alone, "drops", drops);
 }
 
 static json_t *
@@ -81,22 +82,26 @@ cmd_status(struct answer_request *r, json_t *args, void *arg)
 {
 	struct engine *e = arg;
 	struct dp_counters n;
-	json_t *o = json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:i,s:i,s:i,s:i}", "version", PHA_VERSION, "node",
-	    e->node, "role", engine_role_name(e->role), "listening", e->listening, "epoch",
+	json_t *o = json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:i,s:i,s:i,s:i}", "version", PHA_VERSION,
+	    "node", e->node, "role", engine_role_name(e->role), "listening", e->listening, "epoch",
 	    (json_int_t)e->epoch, "uptime_ms", (json_int_t)(loop_now_ms(e->loop) - e->started_ms),
 	    "sessions", (int)e->n_sessions, "control_connections", (int)e->n_ctrls, "half_open",
 	    (int)e->n_half_open, "workers", (int)e->workers);
 
 	(void)args;
 	all_counters(e, &n);
-	json_object_set_new(o, "pool", json_pack("{s:i,s:i}", "used", (int)pool_used(e->pool), "size",
-	    (int)pool_size(e->pool)));
-	json_object_set_new(o, "users", json_integer((json_int_t)secrets_count(e->config->secrets)));
-	json_object_set_new(o, "totals", json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "accepted",
-	    (json_int_t)e->stats.accepted, "refused", (json_int_t)e->stats.refused_connections,
-	    "sessions_started", (json_int_t)e->stats.sessions_started, "sessions_up",
-	    (json_int_t)e->stats.sessions_up, "control_malformed", (json_int_t)e->stats.control_malformed,
-	    "control_ignored", (json_int_t)e->stats.control_ignored, "ended", json_ended(&e->stats)));
+	json_object_set_new(o, "pool",
+	    json_pack(
+		"{s:i,s:i}", "used", (int)pool_used(e->pool), "size", (int)pool_size(e->pool)));
+	json_object_set_new(
+	    o, "users", json_integer((json_int_t)secrets_count(e->config->secrets)));
+	json_object_set_new(o, "totals",
+	    json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "accepted", (json_int_t)e->stats.accepted,
+		"refused", (json_int_t)e->stats.refused_connections, "sessions_started",
+		(json_int_t)e->stats.sessions_started, "sessions_up",
+		(json_int_t)e->stats.sessions_up, "control_malformed",
+		(json_int_t)e->stats.control_malformed, "control_ignored",
+		(json_int_t)e->stats.control_ignored, "ended", json_ended(&e->stats)));
 	json_object_set_new(o, "data", json_counters(&n));
 	answer_ok(r, o);
 }
@@ -112,10 +117,10 @@ json_session(const struct session *s)
 	ppp_get_state(s->ppp, &p);
 	if (s->dp != NULL)
 		dp_session_counters(s->dp, &n);
-	o = json_pack("{s:i,s:i,s:i,s:s,s:b,s:s,s:I}", "id", (int)s->id, "call", s->call_id, "peer_call",
-	    s->peer_call_id, "state", fsm_state_name(&s->call), "up", s->up, "user", s->identity.user,
-	    "age_ms", (json_int_t)(loop_now_ms(e->loop) - s->started_ms));
-	if (o == NULL)	/* a name that is not UTF-8 */
+	o = json_pack("{s:i,s:i,s:i,s:s,s:b,s:s,s:I}", "id", (int)s->id, "call", s->call_id,
+	    "peer_call", s->peer_call_id, "state", fsm_state_name(&s->call), "up", s->up, "user",
+	    s->identity.user, "age_ms", (json_int_t)(loop_now_ms(e->loop) - s->started_ms));
+	if (o == NULL) /* a name that is not UTF-8 */
 		o = json_pack("{s:i,s:i,s:s}", "id", (int)s->id, "call", s->call_id, "user",
 		    log_quote(s->identity.user, strlen(s->identity.user)));
 	json_object_set_new(o, "peer", json_ip(s->peer_ip));
@@ -148,8 +153,8 @@ cmd_sessions(struct answer_request *r, json_t *args, void *arg)
 		if (s == NULL || s->call.state == CALL_CLOSED)
 			continue;
 		if ((json_int_t)json_array_size(list) == limit) {
-			next = json_integer(json_integer_value(
-			    json_object_get(json_array_get(list, json_array_size(list) - 1), "call")));
+			next = json_integer(json_integer_value(json_object_get(
+			    json_array_get(list, json_array_size(list) - 1), "call")));
 			break;
 		}
 		json_array_append_new(list, json_session(s));
@@ -165,9 +170,9 @@ kick_matches(const struct session *s, json_t *args)
 	const char *address = json_string_value(json_object_get(args, "address"));
 
 	return (call != NULL && json_integer_value(call) == s->call_id) ||
-	    (id != NULL && json_integer_value(id) == (json_int_t)s->id) ||
-	    (user != NULL && strcmp(user, s->identity.user) == 0) ||
-	    (address != NULL && s->address != 0 && strcmp(address, conf_ipv4(s->address)) == 0);
+	       (id != NULL && json_integer_value(id) == (json_int_t)s->id) ||
+	       (user != NULL && strcmp(user, s->identity.user) == 0) ||
+	       (address != NULL && s->address != 0 && strcmp(address, conf_ipv4(s->address)) == 0);
 }
 
 /* {"call":N} or {"user":"name"} or {"address":"10.8.0.10"} -> {"kicked":N} */
@@ -186,7 +191,8 @@ cmd_kick(struct answer_request *r, json_t *args, void *arg)
 		kicked++;
 	}
 	if (kicked == 0)
-		answer_error(r, "not-found", "no session matches: want call, user or address of one");
+		answer_error(
+		    r, "not-found", "no session matches: want call, user or address of one");
 	else
 		answer_ok(r, json_pack("{s:i}", "kicked", kicked));
 }
@@ -195,7 +201,8 @@ static void
 reload_done(void *arg, int err)
 {
 	if (err != 0)
-		answer_error(arg, "invalid", "the files have errors, the old ones stay: see the log");
+		answer_error(
+		    arg, "invalid", "the files have errors, the old ones stay: see the log");
 	else
 		answer_ok(arg, NULL);
 }

@@ -18,27 +18,27 @@
 
 #include "pptpd/engine/session.h"
 
-#define READ_SIZE     2048
-#define STOP_TIMEOUT  3000	/* ms that we wait for a Stop-Control-Connection-Reply */
+#define READ_SIZE    2048
+#define STOP_TIMEOUT 3000 /* ms that we wait for a Stop-Control-Connection-Reply */
 
-#define RESULT_OK	   1
-#define RESULT_GENERAL	   2	/* with an error code */
-#define RESULT_VERSION	   5	/* RFC 2637 §2.2: protocol version not supported */
+#define RESULT_OK           1
+#define RESULT_GENERAL      2 /* with an error code */
+#define RESULT_VERSION      5 /* RFC 2637 §2.2: protocol version not supported */
 #define ERROR_NOT_CONNECTED 1
-#define ERROR_BAD_VALUE	   3
+#define ERROR_BAD_VALUE     3
 
 enum ctrl_event {
 	/* Message types come first, by their number: PPTP_SCCRQ .. PPTP_SLI */
 	CTRL_EVENT_UNKNOWN = PPTP_TYPE_MAX + 1,
-	CTRL_EVENT_STOP,	/* we want to stop */
+	CTRL_EVENT_STOP, /* we want to stop */
 	CTRL_EVENT_CLOSE,
 	CTRL_EVENT_MAX
 };
 
 static const char *const ctrl_states[] = {"wait-start", "established", "wait-stop", "closed"};
 static const char *const ctrl_events[] = {"", "SCCRQ", "SCCRP", "StopCCRQ", "StopCCRP", "EchoRQ",
-    "EchoRP", "OCRQ", "OCRP", "ICRQ", "ICRP", "ICCN", "CCRQ", "CDN", "WEN", "SLI", "unknown", "stop",
-    "close"};
+    "EchoRP", "OCRQ", "OCRP", "ICRQ", "ICRP", "ICCN", "CCRQ", "CDN", "WEN", "SLI", "unknown",
+    "stop", "close"};
 
 static void on_start(void *object, void *detail);
 static void on_start_again(void *object, void *detail);
@@ -101,8 +101,8 @@ count_of_peer(struct engine *e, uint32_t ip)
 	struct ctrl *c;
 	unsigned n = 0;
 
-	LIST_FOREACH (c, bucket_of(e, ip), bucket_entry)
-		n += c->tcp.peer_ip == ip;
+	LIST_FOREACH(c, bucket_of(e, ip), bucket_entry)
+	n += c->tcp.peer_ip == ip;
 	return n;
 }
 
@@ -157,7 +157,8 @@ ctrl_send(struct ctrl *c, const struct pptp_message *m)
 		return;
 	}
 	c->out_len += wr_len(&w);
-	log_debug("control message sent peer=%s type=%s call=%u", c->name, pptp_name(m->type), m->call_id);
+	log_debug("control message sent peer=%s type=%s call=%u", c->name, pptp_name(m->type),
+	    m->call_id);
 	flush_out(c);
 }
 
@@ -171,7 +172,8 @@ silence_ms(const struct ctrl *c)
 	struct session *s;
 	struct dp_counters n;
 
-	TAILQ_FOREACH (s, &c->sessions, entry) {
+	TAILQ_FOREACH(s, &c->sessions, entry)
+	{
 		if (s->dp == NULL)
 			continue;
 		dp_session_counters(s->dp, &n);
@@ -293,8 +295,14 @@ on_start_again(void *object, void *detail)
 
 	/* RFC 2637 §2.2, result 3: the connection exists already. It goes on. */
 	(void)detail;
-	ctrl_send(c, &(struct pptp_message){.type = PPTP_SCCRP, .version = PPTP_VERSION, .result = 3,
-	    .framing = 3, .bearer = 3, .firmware = 1, .host = "pptp-ha", .vendor = "pptp-ha"});
+	ctrl_send(c, &(struct pptp_message){.type = PPTP_SCCRP,
+			 .version = PPTP_VERSION,
+			 .result = 3,
+			 .framing = 3,
+			 .bearer = 3,
+			 .firmware = 1,
+			 .host = "pptp-ha",
+			 .vendor = "pptp-ha"});
 }
 
 static void
@@ -304,8 +312,10 @@ on_before_start(void *object, void *detail)
 	const struct pptp_message *m = detail;
 
 	if (m->type == PPTP_OCRQ)
-		ctrl_send(c, &(struct pptp_message){.type = PPTP_OCRP, .peer_call_id = m->call_id,
-		    .result = RESULT_GENERAL, .error = ERROR_NOT_CONNECTED});
+		ctrl_send(c, &(struct pptp_message){.type = PPTP_OCRP,
+				 .peer_call_id = m->call_id,
+				 .result = RESULT_GENERAL,
+				 .error = ERROR_NOT_CONNECTED});
 }
 
 static void
@@ -332,7 +342,8 @@ on_echo_request(void *object, void *detail)
 	const struct pptp_message *m = detail;
 
 	c->peer_echo_id = m->echo_id;
-	ctrl_send(c, &(struct pptp_message){.type = PPTP_ECHO_RP, .echo_id = m->echo_id, .result = RESULT_OK});
+	ctrl_send(c, &(struct pptp_message){
+			 .type = PPTP_ECHO_RP, .echo_id = m->echo_id, .result = RESULT_OK});
 }
 
 static void
@@ -360,8 +371,10 @@ on_incoming_call(void *object, void *detail)
 {
 	const struct pptp_message *m = detail;
 
-	ctrl_send(object, &(struct pptp_message){.type = PPTP_ICRP, .peer_call_id = m->call_id,
-	    .result = RESULT_GENERAL, .error = ERROR_BAD_VALUE});
+	ctrl_send(object, &(struct pptp_message){.type = PPTP_ICRP,
+			      .peer_call_id = m->call_id,
+			      .result = RESULT_GENERAL,
+			      .error = ERROR_BAD_VALUE});
 }
 
 static struct session *
@@ -474,9 +487,11 @@ close_connection(void *object, void *detail)
 
 	(void)detail;
 	if (c->n_sessions > 0)
-		log_info("control connection closed peer=%s reason=\"%s\"", c->name, c->close_reason);
+		log_info(
+		    "control connection closed peer=%s reason=\"%s\"", c->name, c->close_reason);
 	else
-		log_debug("control connection closed peer=%s reason=\"%s\"", c->name, c->close_reason);
+		log_debug(
+		    "control connection closed peer=%s reason=\"%s\"", c->name, c->close_reason);
 	c->closing_fd = detach(c, END_CONTROL_LOST);
 	if (c->out_len > 0)
 		(void)!send(c->closing_fd, c->out, c->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -541,13 +556,15 @@ static bool
 on_message(void *arg, const struct pptp_message *m)
 {
 	struct ctrl *c = arg;
-	int8_t event = m->type >= 1 && m->type <= PPTP_TYPE_MAX ? (int8_t)m->type : CTRL_EVENT_UNKNOWN;
+	int8_t event =
+	    m->type >= 1 && m->type <= PPTP_TYPE_MAX ? (int8_t)m->type : CTRL_EVENT_UNKNOWN;
 	union {
 		const struct pptp_message *in;
 		void *detail;
 	} u = {.in = m};
 
-	log_debug("control message received peer=%s type=%s call=%u", c->name, pptp_name(m->type), m->call_id);
+	log_debug("control message received peer=%s type=%s call=%u", c->name, pptp_name(m->type),
+	    m->call_id);
 	if (!fsm_event(&c->fsm, event, c, u.detail))
 		c->engine->stats.control_ignored++;
 	return c->fd >= 0;
@@ -565,7 +582,8 @@ read_some(struct ctrl *c)
 	}
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
-			ctrl_close(c, errno == ECONNRESET ? "the client reset the connection" : "read error");
+			ctrl_close(c,
+			    errno == ECONNRESET ? "the client reset the connection" : "read error");
 		return;
 	}
 	c->rx_bytes += (uint32_t)n;
@@ -612,7 +630,8 @@ admit(struct engine *e, const struct tcp_snapshot *t)
 		return true;
 	e->stats.refused_connections++;
 	if (engine_log_ok(e, t->peer_ip))
-		log_warn("control connection refused peer=%s reason=\"%s\"", conf_ipv4(t->peer_ip), why);
+		log_warn(
+		    "control connection refused peer=%s reason=\"%s\"", conf_ipv4(t->peer_ip), why);
 	return false;
 }
 
@@ -623,7 +642,8 @@ set_socket_options(int fd)
 
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
+	(void)setsockopt(
+	    fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
 }
 
 void
@@ -637,7 +657,8 @@ ctrl_accept(struct engine *e, int fd, const struct tcp_snapshot *t)
 		return;
 	}
 	if ((c = calloc(1, sizeof *c)) == NULL || io_init(&c->io, e->loop, fd, io_cb, c) < 0) {
-		log_warn("control connection refused peer=%s reason=\"out of memory\"", conf_ipv4(t->peer_ip));
+		log_warn("control connection refused peer=%s reason=\"out of memory\"",
+		    conf_ipv4(t->peer_ip));
 		free(c);
 		close(fd);
 		return;

@@ -13,14 +13,14 @@
 #include "pptpd/wire/pptp.h"
 
 enum ctrl_state {
-	CTRL_WAIT_START,	/* connected, no SCCRQ yet: half open */
+	CTRL_WAIT_START, /* connected, no SCCRQ yet: half open */
 	CTRL_ESTABLISHED,
-	CTRL_WAIT_STOP,		/* we said Stop-Control-Connection-Request */
+	CTRL_WAIT_STOP, /* we said Stop-Control-Connection-Request */
 	CTRL_CLOSED,
 };
 
-#define CTRL_OUT_MAX 4096	/* bytes that a client may leave unread before it is dropped */
-#define CTRL_STOP_SHUTDOWN 3 /* RFC 2637 §2.3: "stop local shutdown" */
+#define CTRL_OUT_MAX       4096 /* bytes that a client may leave unread before it is dropped */
+#define CTRL_STOP_SHUTDOWN 3    /* RFC 2637 §2.3: "stop local shutdown" */
 
 struct ctrl {
 	TAILQ_ENTRY(ctrl) entry;
@@ -40,15 +40,15 @@ struct ctrl {
 	uint32_t echo_id, peer_echo_id;
 	uint16_t peer_max_channels;
 	struct pptp_framer framer;
-	uint8_t *out;		/* unsent bytes; NULL when none */
+	uint8_t *out; /* unsent bytes; NULL when none */
 	size_t out_len;
 	struct session_list sessions;
 	unsigned n_sessions;
-	const char *close_reason;	/* a literal */
+	const char *close_reason; /* a literal */
 	uint8_t stop_reason;
-	int closing_fd;		/* while the monitor marks it */
+	int closing_fd; /* while the monitor marks it */
 	struct reap reap;
-	char name[24];		/* "198.51.100.100:40000", for the log */
+	char name[24]; /* "198.51.100.100:40000", for the log */
 };
 
 /* Takes fd over. On failure fd is closed. */
@@ -57,7 +57,8 @@ void ctrl_accept(struct engine *e, int fd, const struct tcp_snapshot *t);
 void ctrl_send(struct ctrl *c, const struct pptp_message *m);
 /* Says Stop-Control-Connection-Request and closes when answered or after 3 s. */
 void ctrl_stop(struct ctrl *c, uint8_t reason);
-/* Closes now: calls end, what is queued is tried once, then FIN. why (a literal) goes to the log. */
+/* Closes now: calls end, what is queued is tried once, then FIN. why (a literal) goes to the log.
+ */
 void ctrl_close(struct ctrl *c, const char *why);
 /* Closes without a packet (demotion). */
 void ctrl_silence(struct ctrl *c);

@@ -15,7 +15,7 @@
 #include "pptpd/engine/ctrl.h"
 #include "pptpd/engine/session.h"
 
-#define STOP_GRACE_MS 500	/* for what is being said when we are told to stop */
+#define STOP_GRACE_MS 500 /* for what is being said when we are told to stop */
 
 /* ---- configuration ---- */
 
@@ -51,7 +51,8 @@ link_config(struct ppp_config *p, const struct settings *s)
 	p->echo_interval_s = (uint16_t)s->lcp_echo_interval_s;
 	p->echo_failure = (uint8_t)s->lcp_echo_failure;
 	p->restart_ms = s->lcp_restart_s * 1000;
-	p->max_configure = s->lcp_max_configure < UINT8_MAX ? (uint8_t)s->lcp_max_configure : UINT8_MAX;
+	p->max_configure =
+	    s->lcp_max_configure < UINT8_MAX ? (uint8_t)s->lcp_max_configure : UINT8_MAX;
 }
 
 /* The monitor has checked the files; what fails here is a difference between the two, or memory. */
@@ -65,7 +66,8 @@ parse_config(const struct priv_files *f)
 		return NULL;
 	c->refs = 1;
 	c->settings = settings_new();
-	if (c->settings == NULL || settings_parse_main(c->settings, f->conf_name, f->conf, &e) < 0 ||
+	if (c->settings == NULL ||
+	    settings_parse_main(c->settings, f->conf_name, f->conf, &e) < 0 ||
 	    settings_parse_options(c->settings, f->options_name, f->options, &e) < 0 ||
 	    settings_check(c->settings, f->conf_name, &e) < 0 ||
 	    (c->secrets = secrets_parse(f->secrets_name, f->secrets, &e)) == NULL) {
@@ -98,8 +100,8 @@ on_files(void *arg, struct priv_files *f)
 	engine_config_unref(e->config);
 	e->config = c;
 	log_set_debug(c->settings->debug);
-	log_info("reloaded users=%zu pool=%u sessions=%u", secrets_count(c->secrets), pool_size(e->pool),
-	    e->n_sessions);
+	log_info("reloaded users=%zu pool=%u sessions=%u", secrets_count(c->secrets),
+	    pool_size(e->pool), e->n_sessions);
 }
 
 /* ---- reaper ---- */
@@ -178,7 +180,8 @@ change_role(struct engine *e, enum engine_role role, uint64_t epoch, priv_done_f
 	}
 	if ((c = malloc(sizeof *c)) == NULL)
 		return -1;
-	*c = (struct role_change){.engine = e, .listening = role == ROLE_ACTIVE, .done = done, .arg = arg};
+	*c = (struct role_change){
+	    .engine = e, .listening = role == ROLE_ACTIVE, .done = done, .arg = arg};
 	if (role != e->role || epoch != e->epoch)
 		log_info("role changed role=%s epoch=%llu sessions=%u", engine_role_name(role),
 		    (unsigned long long)epoch, e->n_sessions);
@@ -217,8 +220,8 @@ stop_cb(void *arg)
 }
 
 /*
- * Nobody continues our sessions, so the clients are told at once: each call gets its Disconnect-Notify,
- * each connection a Stop-Request. A standby says nothing.
+ * Nobody continues our sessions, so the clients are told at once: each call gets its
+ * Disconnect-Notify, each connection a Stop-Request. A standby says nothing.
  */
 static void
 stop_serving(void *arg)
@@ -349,7 +352,7 @@ engine_run(void)
 		goto out;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
-	json_object_seed(0);	/* reads the random device: impossible later */
+	json_object_seed(0); /* reads the random device: impossible later */
 	if ((e->loop = loop_new()) == NULL || sandbox_engine() < 0) {
 		log_warn("engine not started error=\"%s\"", strerror(errno));
 		goto out;

@@ -39,8 +39,8 @@ struct engine_config {
 };
 
 enum engine_role {
-	ROLE_STANDBY,	/* mirrors; answers nobody */
-	ROLE_ACTIVE,	/* serves */
+	ROLE_STANDBY, /* mirrors; answers nobody */
+	ROLE_ACTIVE,  /* serves */
 };
 
 /* Something to free when no callback of its own is on the stack. */
@@ -53,11 +53,11 @@ struct reap {
 struct engine_stats {
 	uint64_t accepted, refused_connections;
 	uint64_t sessions_started, sessions_up;
-	uint64_t ended[32];			/* by enum session_end */
+	uint64_t ended[32]; /* by enum session_end */
 	uint64_t control_malformed, control_ignored;
 };
 
-#define ENGINE_BUCKETS 1024	/* control connections by client address */
+#define ENGINE_BUCKETS 1024 /* control connections by client address */
 
 struct engine {
 	struct loop *loop;
@@ -72,18 +72,18 @@ struct engine {
 	bool listening, stopping;
 	uint64_t epoch;
 	uint64_t started_ms;
-	struct ctrl_list ctrls;			/* newest last */
-	struct ctrl_list half_open;		/* those without SCCRQ yet; oldest first */
+	struct ctrl_list ctrls;     /* newest last */
+	struct ctrl_list half_open; /* those without SCCRQ yet; oldest first */
 	struct ctrl_bucket by_peer[ENGINE_BUCKETS];
 	unsigned n_ctrls, n_half_open;
-	struct session **by_call;		/* [65536], by our call id */
+	struct session **by_call; /* [65536], by our call id */
 	unsigned n_sessions;
 	uint16_t next_call_id;
-	uint32_t next_session;			/* counter of session ids */
-	uint32_t boot_id;			/* random, part of accounting ids */
+	uint32_t next_session; /* counter of session ids */
+	uint32_t boot_id;      /* random, part of accounting ids */
 	struct timer reaper, stop_timer;
 	STAILQ_HEAD(, reap) dead;
-	struct log_limit *limit;		/* for what input causes, by peer address */
+	struct log_limit *limit; /* for what input causes, by peer address */
 	struct engine_stats stats;
 };
 
@@ -99,7 +99,8 @@ void engine_reap(struct engine *e, struct reap *r, void (*free_object)(void *obj
 /* True when a message caused by this peer may be logged now. */
 bool engine_log_ok(struct engine *e, uint32_t peer_ip);
 
-/* Role changes, idempotent; a lower epoch is refused with ESTALE. done is called when it is in force. */
+/* Role changes, idempotent; a lower epoch is refused with ESTALE. done is called when it is in
+ * force. */
 int engine_promote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg);
 int engine_demote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg);
 const char *engine_role_name(enum engine_role r);

@@ -145,7 +145,7 @@ get_call(struct rd *r, struct record_call *c)
 #define PPP_FLAG_PEER_ACFC 0x02
 #define PPP_FLAG_OUR_PFC   0x04
 #define PPP_FLAG_OUR_ACFC  0x08
-#define PPP_FLAG_UP	   0x10
+#define PPP_FLAG_UP        0x10
 
 static void
 put_ppp(struct wr *w, const struct ppp_state *p)
@@ -158,9 +158,10 @@ put_ppp(struct wr *w, const struct ppp_state *p)
 	wr_u32(w, p->peer_magic);
 	wr_u32(w, p->our_accm);
 	wr_u32(w, p->peer_accm);
-	wr_u8(w, (uint8_t)((p->peer_pfc ? PPP_FLAG_PEER_PFC : 0) | (p->peer_acfc ? PPP_FLAG_PEER_ACFC : 0) |
-	    (p->our_pfc ? PPP_FLAG_OUR_PFC : 0) | (p->our_acfc ? PPP_FLAG_OUR_ACFC : 0) |
-	    (p->up ? PPP_FLAG_UP : 0)));
+	wr_u8(w, (uint8_t)((p->peer_pfc ? PPP_FLAG_PEER_PFC : 0) |
+			   (p->peer_acfc ? PPP_FLAG_PEER_ACFC : 0) |
+			   (p->our_pfc ? PPP_FLAG_OUR_PFC : 0) |
+			   (p->our_acfc ? PPP_FLAG_OUR_ACFC : 0) | (p->up ? PPP_FLAG_UP : 0)));
 	wr_u8(w, p->lcp_state);
 	wr_u8(w, p->auth_state);
 	wr_u8(w, p->ccp_state);
@@ -294,7 +295,8 @@ record_encode(const struct session_record *r, struct wr *w)
 	put_mppe(w, TAG_MPPE_TX, &r->mppe_tx);
 	put_mppe(w, TAG_MPPE_RX, &r->mppe_rx);
 	put_bytes(w, TAG_USER, r->identity.user, strnlen(r->identity.user, PPP_NAME_MAX - 1));
-	put_bytes(w, TAG_ACCT_ID, r->identity.acct_id, strnlen(r->identity.acct_id, RECORD_ACCT_ID_LEN));
+	put_bytes(
+	    w, TAG_ACCT_ID, r->identity.acct_id, strnlen(r->identity.acct_id, RECORD_ACCT_ID_LEN));
 	put_bytes(w, TAG_NT_HASH, r->identity.nt_hash, sizeof r->identity.nt_hash);
 	put_accounting(w, &r->accounting);
 	put_timers(w, &r->timers);

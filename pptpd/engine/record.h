@@ -16,31 +16,31 @@
 #include "pptpd/priv/priv.h"
 #include "pptpd/wire/pptp.h"
 
-#define RECORD_VERSION	   1
-#define RECORD_TAIL_MAX	   256	/* control bytes written and not known to be acknowledged */
+#define RECORD_VERSION     1
+#define RECORD_TAIL_MAX    256 /* control bytes written and not known to be acknowledged */
 #define RECORD_ACCT_ID_LEN 24
-#define RECORD_UNKNOWN_MAX 512	/* bytes of unknown tags that are carried along */
-#define RECORD_MAX	   2560	/* an encoded record at most */
+#define RECORD_UNKNOWN_MAX 512  /* bytes of unknown tags that are carried along */
+#define RECORD_MAX         2560 /* an encoded record at most */
 
-struct record_ctrl {			/* the control connection; calls of one connection share it */
+struct record_ctrl { /* the control connection; calls of one connection share it */
 	struct tcp_snapshot tcp;
-	uint32_t rx_bytes, tx_bytes;	/* since the snapshot */
-	uint8_t state;			/* enum ctrl_state */
-	uint32_t echo_id;		/* last Echo-Request that we sent */
-	uint32_t peer_echo_id;		/* last one that we answered */
+	uint32_t rx_bytes, tx_bytes; /* since the snapshot */
+	uint8_t state;               /* enum ctrl_state */
+	uint32_t echo_id;            /* last Echo-Request that we sent */
+	uint32_t peer_echo_id;       /* last one that we answered */
 	uint16_t tail_len, partial_len;
 	uint8_t tail[RECORD_TAIL_MAX];
-	uint8_t partial[PPTP_MESSAGE_MAX];	/* incomplete inbound message */
+	uint8_t partial[PPTP_MESSAGE_MAX]; /* incomplete inbound message */
 };
 
 struct record_call {
 	uint16_t call_id, peer_call_id, serial, window;
-	uint32_t tx_seq, rx_seq, tx_acked;	/* GRE: next to send, last received, acked by the peer */
+	uint32_t tx_seq, rx_seq, tx_acked; /* GRE: next to send, last received, acked by the peer */
 };
 
-struct record_mppe {			/* one direction */
+struct record_mppe { /* one direction */
 	uint8_t master[16], session[16];
-	uint64_t index;			/* of the next packet */
+	uint64_t index; /* of the next packet */
 };
 
 struct record_identity {
@@ -51,17 +51,17 @@ struct record_identity {
 
 struct record_accounting {
 	uint64_t rx_packets, rx_octets, tx_packets, tx_octets;
-	uint64_t started_ms;		/* CLOCK_REALTIME */
+	uint64_t started_ms; /* CLOCK_REALTIME */
 };
 
-struct record_timers {			/* seconds, 0 = none */
+struct record_timers { /* seconds, 0 = none */
 	uint32_t idle_s, maxconnect_s;
 	uint16_t lcp_echo_interval_s;
 	uint8_t lcp_echo_failure;
 };
 
 struct session_record {
-	uint32_t id;			/* unique in the pair's life: node, counter */
+	uint32_t id; /* unique in the pair's life: node, counter */
 	struct record_ctrl ctrl;
 	struct record_call call;
 	struct ppp_state ppp;
@@ -70,12 +70,13 @@ struct session_record {
 	struct record_accounting accounting;
 	struct record_timers timers;
 	uint16_t unknown_len;
-	uint8_t unknown[RECORD_UNKNOWN_MAX];	/* fields of a newer version, as received */
+	uint8_t unknown[RECORD_UNKNOWN_MAX]; /* fields of a newer version, as received */
 };
 
 /* Appends the record. -1 with errno ENOSPC; w needs RECORD_MAX bytes of room to be safe. */
 int record_encode(const struct session_record *r, struct wr *w);
-/* Reads one record. -1 with errno EBADMSG (truncated, lying length), EPROTO (version, value out of range). */
+/* Reads one record. -1 with errno EBADMSG (truncated, lying length), EPROTO (version, value out of
+ * range). */
 int record_decode(struct session_record *r, struct rd *in);
 void record_wipe(struct session_record *r);
 

@@ -1,9 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Sessions: from Outgoing-Call-Request to the last callback. The order of birth: call id, data-plane
- * halves, firewall's known calls, Outgoing-Call-Reply, PPP. A session that has ended keeps its call
- * id until the data plane and the monitor have let go of it, so that no late packet meets a new one.
+ * Sessions: from Outgoing-Call-Request to the last callback. The order of birth: call id,
+ * data-plane halves, firewall's known calls, Outgoing-Call-Reply, PPP. A session that has ended
+ * keeps its call id until the data plane and the monitor have let go of it, so that no late packet
+ * meets a new one.
  */
 #include "pptpd/engine/session.h"
 
@@ -15,17 +16,17 @@
 
 #include "pptpd/engine/ctrl.h"
 
-#define OCRP_CONNECTED	 1	/* RFC 2637 §2.8 */
-#define OCRP_GENERAL	 2
-#define CDN_GENERAL	 2	/* RFC 2637 §2.13 */
-#define CDN_ADMIN	 3
-#define CDN_REQUEST	 4
-#define ERROR_NO_RESOURCE 4	/* RFC 2637 §2.16 */
+#define OCRP_CONNECTED    1 /* RFC 2637 §2.8 */
+#define OCRP_GENERAL      2
+#define CDN_GENERAL       2 /* RFC 2637 §2.13 */
+#define CDN_ADMIN         3
+#define CDN_REQUEST       4
+#define ERROR_NO_RESOURCE 4 /* RFC 2637 §2.16 */
 #define ERROR_BAD_CALL_ID 5
-#define ERROR_PAC	 6
-#define CONNECT_SPEED	 100000000	/* bit/s: announced, nothing depends on it */
-#define CANDIDATES_MAX	 16
-#define TICK_MAX_MS	 30000
+#define ERROR_PAC         6
+#define CONNECT_SPEED     100000000 /* bit/s: announced, nothing depends on it */
+#define CANDIDATES_MAX    16
+#define TICK_MAX_MS       30000
 
 enum call_event {
 	CALL_EVENT_GUARD_OK,
@@ -73,7 +74,8 @@ session_end_name(enum session_end end)
 static const char *
 user_of(const struct session *s)
 {
-	return s->identity.user[0] != '\0' ? log_quote(s->identity.user, strlen(s->identity.user)) : "-";
+	return s->identity.user[0] != '\0' ? log_quote(s->identity.user, strlen(s->identity.user))
+					   : "-";
 }
 
 static uint64_t
@@ -101,7 +103,8 @@ refuse(struct session *s, const char *user, const char *why)
 		    log_quote(user, strlen(user)), conf_ipv4(s->peer_ip), s->call_id, why);
 }
 
-/* The address that a secret names. Its holder gives way if it is the same user: a client that redials. */
+/* The address that a secret names. Its holder gives way if it is the same user: a client that
+ * redials. */
 static uint32_t
 take_static(struct session *s, const char *user, uint32_t ip)
 {
@@ -113,8 +116,9 @@ take_static(struct session *s, const char *user, uint32_t ip)
 		return 0;
 	}
 	if (holder != NULL && holder != s && strcmp(holder->identity.user, user) == 0) {
-		log_info("session replaced user=\"%s\" address=%s call=%u by=%u peer=%s", user_of(holder),
-		    conf_ipv4(ip), holder->call_id, s->call_id, conf_ipv4(s->peer_ip));
+		log_info("session replaced user=\"%s\" address=%s call=%u by=%u peer=%s",
+		    user_of(holder), conf_ipv4(ip), holder->call_id, s->call_id,
+		    conf_ipv4(s->peer_ip));
 		session_close(holder, END_REPLACED, true);
 	} else if (holder != NULL && holder != s) {
 		char why[160];
@@ -149,8 +153,10 @@ take_address(struct session *s, const char *user, const struct secret *secret)
 	}
 	ip = pool_take(e->pool, user, secret->n_addresses > 0 ? allows_cb : NULL, u.arg, s);
 	if (ip == 0)
-		refuse(s, user, pool_used(e->pool) >= pool_size(e->pool)
-		    ? "pool exhausted" : "no free address that chap-secrets allows this user");
+		refuse(s, user,
+		    pool_used(e->pool) >= pool_size(e->pool)
+			? "pool exhausted"
+			: "no free address that chap-secrets allows this user");
 	return ip;
 }
 
@@ -193,8 +199,8 @@ link_verify(void *arg, const struct ppp_verify *v, uint8_t nt_hash[static 16])
 	struct session *s = arg;
 	struct engine *e = s->engine;
 	const struct secret *candidates[CANDIDATES_MAX];
-	size_t n = secrets_find(e->config->secrets, v->name, e->config->settings->name, candidates,
-	    CANDIDATES_MAX);
+	size_t n = secrets_find(
+	    e->config->secrets, v->name, e->config->settings->name, candidates, CANDIDATES_MAX);
 	bool known = false;
 
 	for (size_t i = 0; i < n && s->address == 0; i++) {
@@ -209,8 +215,9 @@ link_verify(void *arg, const struct ppp_verify *v, uint8_t nt_hash[static 16])
 		known = secret_matches(candidates[i], v, nt_hash);
 	if (!known) {
 		explicit_bzero(nt_hash, 16);
-		refuse(s, v->name, n == 0 ? "unknown user (MS-CHAPv2 error 691)"
-		    : "wrong password (MS-CHAPv2 error 691)");
+		refuse(s, v->name,
+		    n == 0 ? "unknown user (MS-CHAPv2 error 691)"
+			   : "wrong password (MS-CHAPv2 error 691)");
 	}
 	return known;
 }
@@ -223,8 +230,8 @@ link_address(void *arg, struct ppp_addresses *a)
 	if (s->address == 0)
 		return false;
 	a->peer_ip = s->address;
-	a->local_ip = ip_list_at(&s->config->settings->local_ips,
-	    s->call_id % s->config->settings->local_ips.total);
+	a->local_ip = ip_list_at(
+	    &s->config->settings->local_ips, s->call_id % s->config->settings->local_ips.total);
 	return true;
 }
 
@@ -254,8 +261,8 @@ route_done(void *arg, int err)
 	struct session *s = arg;
 
 	if (err != 0)
-		log_warn("host route not set address=%s call=%u error=\"%s\"", conf_ipv4(s->address),
-		    s->call_id, strerror(err));
+		log_warn("host route not set address=%s call=%u error=\"%s\"",
+		    conf_ipv4(s->address), s->call_id, strerror(err));
 	s->pending--;
 	if (s->call.state == CALL_CLOSED)
 		session_released(s);
@@ -271,8 +278,12 @@ link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 	if (s->dp == NULL || s->call.state != CALL_ESTABLISHED)
 		return;
 	ppp_get_state(s->ppp, &p);
-	dp_up(e->dp, s->dp, &(struct dp_up){.peer_ip = a->peer_ip, .local_ip = a->local_ip, .mtu = mtu,
-	    .pfc = p.peer_pfc, .acfc = p.peer_acfc});
+	dp_up(e->dp, s->dp,
+	    &(struct dp_up){.peer_ip = a->peer_ip,
+		.local_ip = a->local_ip,
+		.mtu = mtu,
+		.pfc = p.peer_pfc,
+		.acfc = p.peer_acfc});
 	if (!s->has_route) {
 		s->has_route = true;
 		s->pending++;
@@ -284,7 +295,8 @@ link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 			priv_wtmp(e->priv, s->call_id, s->identity.user, s->peer_ip);
 	}
 	s->up = true;
-	log_info("session up user=\"%s\" address=%s peer=%s call=%u mtu=%u encryption=MPPE-128 setup_ms=%llu",
+	log_info("session up user=\"%s\" address=%s peer=%s call=%u mtu=%u encryption=MPPE-128 "
+		 "setup_ms=%llu",
 	    user_of(s), conf_ipv4(a->peer_ip), conf_ipv4(s->peer_ip), s->call_id, mtu,
 	    (unsigned long long)(loop_now_ms(e->loop) - s->started_ms));
 	tick_cb(s);
@@ -422,10 +434,11 @@ log_end(const struct session *s)
 
 	if (s->dp != NULL)
 		dp_session_counters(s->dp, &n);
-	log_info("session ended user=\"%s\" address=%s peer=%s call=%u reason=%s%s%s%s was_up=%s seconds=%llu "
+	log_info("session ended user=\"%s\" address=%s peer=%s call=%u reason=%s%s%s%s was_up=%s "
+		 "seconds=%llu "
 		 "rx_packets=%llu rx_octets=%llu tx_packets=%llu tx_octets=%llu",
-	    user_of(s), s->address != 0 ? conf_ipv4(s->address) : "-", conf_ipv4(s->peer_ip), s->call_id,
-	    session_end_name(s->end), s->end_detail != NULL ? " detail=\"" : "",
+	    user_of(s), s->address != 0 ? conf_ipv4(s->address) : "-", conf_ipv4(s->peer_ip),
+	    s->call_id, session_end_name(s->end), s->end_detail != NULL ? " detail=\"" : "",
 	    s->end_detail != NULL ? s->end_detail : "", s->end_detail != NULL ? "\"" : "",
 	    s->up ? "yes" : "no",
 	    (unsigned long long)(loop_now_ms(s->engine->loop) - s->started_ms) / 1000,
@@ -521,7 +534,8 @@ tick_cb(void *arg)
 {
 	struct session *s = arg;
 	const struct settings *conf = s->config->settings;
-	uint64_t now = loop_now_ms(s->engine->loop), wait = TICK_MAX_MS, left, since = s->started_ms;
+	uint64_t now = loop_now_ms(s->engine->loop), wait = TICK_MAX_MS, left,
+		 since = s->started_ms;
 	struct dp_counters n;
 
 	if (s->dp == NULL || s->call.state != CALL_ESTABLISHED)
@@ -553,11 +567,17 @@ tick_cb(void *arg)
 /* ---- the beginning ---- */
 
 static void
-reply_call(struct ctrl *c, const struct pptp_message *ocrq, uint16_t call_id, uint8_t result, uint8_t error)
+reply_call(struct ctrl *c, const struct pptp_message *ocrq, uint16_t call_id, uint8_t result,
+    uint8_t error)
 {
-	ctrl_send(c, &(struct pptp_message){.type = PPTP_OCRP, .call_id = call_id,
-	    .peer_call_id = ocrq->call_id, .result = result, .error = error, .speed = CONNECT_SPEED,
-	    .window = (uint16_t)c->config->settings->receive_window, .channel = call_id});
+	ctrl_send(c, &(struct pptp_message){.type = PPTP_OCRP,
+			 .call_id = call_id,
+			 .peer_call_id = ocrq->call_id,
+			 .result = result,
+			 .error = error,
+			 .speed = CONNECT_SPEED,
+			 .window = (uint16_t)c->config->settings->receive_window,
+			 .channel = call_id});
 }
 
 static void
@@ -598,8 +618,8 @@ guard_done(void *arg, int err)
 		return;
 	}
 	if (err != 0)
-		log_warn("firewall did not take the call peer=%s call=%u error=\"%s\"", conf_ipv4(s->peer_ip),
-		    s->call_id, strerror(err));
+		log_warn("firewall did not take the call peer=%s call=%u error=\"%s\"",
+		    conf_ipv4(s->peer_ip), s->call_id, strerror(err));
 	fsm_event(&s->call, err == 0 ? CALL_EVENT_GUARD_OK : CALL_EVENT_GUARD_FAILED, s, NULL);
 }
 
@@ -641,8 +661,10 @@ session_new(struct ctrl *c, const struct pptp_message *ocrq)
 	s->ppp = ppp_new(e->loop, &s->config->ppp, &link_ops, s);
 	if (s->call_id != 0 && s->ppp != NULL)
 		s->dp = dp_attach(e->dp, &(struct dp_session_config){.call_id = s->call_id,
-		    .peer_call_id = s->peer_call_id, .peer_ip = s->peer_ip, .local_ip = c->tcp.local_ip,
-		    .owner = s});
+					     .peer_call_id = s->peer_call_id,
+					     .peer_ip = s->peer_ip,
+					     .local_ip = c->tcp.local_ip,
+					     .owner = s});
 	if (s->dp == NULL) {
 		ppp_free(s->ppp);
 		engine_config_unref(s->config);
@@ -703,9 +725,9 @@ session_by_peer_id(struct ctrl *c, uint16_t peer_call_id)
 {
 	struct session *s;
 
-	TAILQ_FOREACH (s, &c->sessions, entry)
-		if (s->peer_call_id == peer_call_id)
-			return s;
+	TAILQ_FOREACH(s, &c->sessions, entry)
+	if (s->peer_call_id == peer_call_id)
+		return s;
 	return NULL;
 }
 
@@ -720,8 +742,12 @@ session_record(const struct session *s, struct session_record *r)
 	r->id = s->id;
 	if (s->ctrl != NULL)
 		ctrl_record(s->ctrl, &r->ctrl);
-	r->call = (struct record_call){.call_id = s->call_id, .peer_call_id = s->peer_call_id,
-	    .serial = s->serial, .window = s->window, .tx_seq = n.tx_seq, .rx_seq = n.rx_seq,
+	r->call = (struct record_call){.call_id = s->call_id,
+	    .peer_call_id = s->peer_call_id,
+	    .serial = s->serial,
+	    .window = s->window,
+	    .tx_seq = n.tx_seq,
+	    .rx_seq = n.rx_seq,
 	    .tx_acked = n.tx_acked};
 	ppp_get_state(s->ppp, &r->ppp);
 	r->mppe_tx = s->mppe_tx;
@@ -729,8 +755,11 @@ session_record(const struct session *s, struct session_record *r)
 	r->mppe_tx.index = n.tx_index;
 	r->mppe_rx.index = n.rx_index;
 	r->identity = s->identity;
-	r->accounting = (struct record_accounting){.rx_packets = n.rx_packets, .rx_octets = n.rx_octets,
-	    .tx_packets = n.tx_packets, .tx_octets = n.tx_octets, .started_ms = s->started_wall_ms};
+	r->accounting = (struct record_accounting){.rx_packets = n.rx_packets,
+	    .rx_octets = n.rx_octets,
+	    .tx_packets = n.tx_packets,
+	    .tx_octets = n.tx_octets,
+	    .started_ms = s->started_wall_ms};
 	r->timers = (struct record_timers){.idle_s = s->config->settings->idle_s,
 	    .maxconnect_s = s->config->settings->maxconnect_s,
 	    .lcp_echo_interval_s = (uint16_t)s->config->settings->lcp_echo_interval_s,

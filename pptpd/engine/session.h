@@ -13,17 +13,17 @@
 #include "pptpd/engine/record.h"
 
 enum call_state {
-	CALL_WAIT_GUARD,	/* Outgoing-Call-Request seen; the firewall does not know the call yet */
+	CALL_WAIT_GUARD, /* Outgoing-Call-Request seen; the firewall does not know the call yet */
 	CALL_ESTABLISHED,
 	CALL_CLOSED,
 };
 
-enum session_end {		/* why a session ended; session_end_name() */
-	END_PPP = 0,		/* + enum ppp_cause: PPP_CAUSE_MAX values */
+enum session_end {   /* why a session ended; session_end_name() */
+	END_PPP = 0, /* + enum ppp_cause: PPP_CAUSE_MAX values */
 	END_CALL_CLEAR = PPP_CAUSE_MAX,
-	END_CONTROL_LOST,	/* the control connection went */
+	END_CONTROL_LOST, /* the control connection went */
 	END_KICKED,
-	END_REPLACED,		/* its user came again and its address is wanted */
+	END_REPLACED, /* its user came again and its address is wanted */
 	END_MAXCONNECT,
 	END_DEMOTED,
 	END_SHUTDOWN,
@@ -32,28 +32,29 @@ enum session_end {		/* why a session ended; session_end_name() */
 };
 
 struct session {
-	TAILQ_ENTRY(session) entry;	/* of its control connection */
+	TAILQ_ENTRY(session) entry; /* of its control connection */
 	struct engine *engine;
 	struct engine_config *config;
-	struct ctrl *ctrl;		/* NULL once the call is closed */
+	struct ctrl *ctrl; /* NULL once the call is closed */
 	struct fsm call;
 	struct ppp *ppp;
 	struct dp_session *dp;
 	uint32_t id;
 	uint16_t call_id, peer_call_id, serial, window;
-	uint32_t peer_ip;		/* the client's outer address */
-	uint32_t address;		/* inner, 0 = none yet */
+	uint32_t peer_ip; /* the client's outer address */
+	uint32_t address; /* inner, 0 = none yet */
 	bool has_route, in_set;
 	bool up, closing, reaping;
-	unsigned pending;		/* answers of the monitor still to come */
+	unsigned pending; /* answers of the monitor still to come */
 	enum session_end end;
-	const char *end_detail;		/* the link's own words, while its callback runs */
-	uint64_t seen_rx_ms;		/* data path's last sign of life that the link was told of */
-	uint64_t started_ms;		/* loop clock */
+	const char *end_detail; /* the link's own words, while its callback runs */
+	uint64_t seen_rx_ms;    /* data path's last sign of life that the link was told of */
+	uint64_t started_ms;    /* loop clock */
 	uint64_t started_wall_ms;
-	struct timer timer;		/* maxconnect and idle */
+	struct timer timer; /* maxconnect and idle */
 	struct record_identity identity;
-	struct record_mppe mppe_tx, mppe_rx;	/* start keys; the data plane's halves hold the live ones */
+	struct record_mppe mppe_tx,
+	    mppe_rx; /* start keys; the data plane's halves hold the live ones */
 	struct reap reap;
 };
 
@@ -67,7 +68,8 @@ void session_hangup(struct session *s, enum session_end end);
 void session_close(struct session *s, enum session_end end, bool tell);
 struct session *session_by_peer_id(struct ctrl *c, uint16_t peer_call_id);
 const char *session_end_name(enum session_end end);
-/* The data plane or the monitor let go of it: frees it if it has ended and was the last to hold it. */
+/* The data plane or the monitor let go of it: frees it if it has ended and was the last to hold it.
+ */
 void session_released(struct session *s);
 /* At the engine's end, when data plane and monitor are gone: frees it whatever it waits for. */
 void session_abandon(struct session *s);

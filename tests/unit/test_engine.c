@@ -2,8 +2,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Control connections and calls on the virtual clock: the engine's real sources; the monitor and the
- * data plane, which are other processes and threads, are stood in for by recorders below.
+ * Control connections and calls on the virtual clock: the engine's real sources; the monitor and
+ * the data plane, which are other processes and threads, are stood in for by recorders below.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +26,7 @@ struct waiting {
 static struct {
 	struct waiting guard[64];
 	unsigned n_guard;
-	bool hold_guard;	/* answer later */
+	bool hold_guard; /* answer later */
 	int guard_error;
 	unsigned call_adds, call_dels, listens, silent_closes, marked, detached, frames;
 	bool listening;
@@ -157,7 +157,8 @@ dp_detach(struct dataplane *dp, struct dp_session *s)
 }
 
 int
-dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol, const uint8_t *payload, size_t len)
+dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol, const uint8_t *payload,
+    size_t len)
 {
 	fake.frames++;
 	return 0;
@@ -192,9 +193,11 @@ dp_session_counters(const struct dp_session *s, struct dp_counters *c)
 
 /* ---- fixture ---- */
 
-static const char conf_text[] = "localip 10.8.0.1\nremoteip 10.8.0.2-9\nconnections 4\nstimeout 10\n"
-				"half-open 3\nconnections-per-address 3\n";
-static const char options_text[] = "name pptpd\nrequire-mschap-v2\nrequire-mppe-128\nlcp-max-configure 200\n";
+static const char conf_text[] =
+    "localip 10.8.0.1\nremoteip 10.8.0.2-9\nconnections 4\nstimeout 10\n"
+    "half-open 3\nconnections-per-address 3\n";
+static const char options_text[] =
+    "name pptpd\nrequire-mschap-v2\nrequire-mppe-128\nlcp-max-configure 200\n";
 static const char secrets_text[] = "api-client pptpd secret 10.8.0.9\n";
 
 static int
@@ -247,11 +250,12 @@ client_from(uint32_t ip)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
 	c.fd = fds[0];
-	ctrl_accept(&eng, fds[1], &(struct tcp_snapshot){.peer_ip = ip, .peer_port = 40000,
-	    .local_ip = 0xc633640a, .local_port = 1723});
+	ctrl_accept(&eng, fds[1],
+	    &(struct tcp_snapshot){
+		.peer_ip = ip, .peer_port = 40000, .local_ip = 0xc633640a, .local_port = 1723});
 	c.ctrl = TAILQ_LAST(&eng.ctrls, ctrl_list);
 	if (c.ctrl != NULL && c.ctrl->fd != fds[1])
-		c.ctrl = NULL;	/* refused */
+		c.ctrl = NULL; /* refused */
 	return c;
 }
 
@@ -276,10 +280,12 @@ say(struct client *c, const struct pptp_message *m)
 static void
 say_type(struct client *c, uint8_t type)
 {
-	say(c, &(struct pptp_message){.type = type, .version = PPTP_VERSION, .call_id = 7, .echo_id = 99});
+	say(c, &(struct pptp_message){
+		   .type = type, .version = PPTP_VERSION, .call_id = 7, .echo_id = 99});
 }
 
-/* The next message from the daemon; type 0 = none. `closed` tells whether it closed the connection. */
+/* The next message from the daemon; type 0 = none. `closed` tells whether it closed the connection.
+ */
 static struct pptp_message
 hear(struct client *c, bool *closed)
 {
@@ -319,7 +325,7 @@ expect_closed(struct client *c)
 		;
 	assert_true(closed);
 	close(c->fd);
-	loop_advance(eng.loop, 0);	/* the reaper */
+	loop_advance(eng.loop, 0); /* the reaper */
 }
 
 static struct client
@@ -352,7 +358,7 @@ call(struct client *c, uint16_t id)
 /* ---- control connection: every cell ---- */
 
 struct cell {
-	uint8_t reply;	/* 0 = silence */
+	uint8_t reply; /* 0 = silence */
 	bool closes;
 };
 
@@ -518,7 +524,7 @@ test_half_open_limit_and_timeout(void **state)
 	for (uint32_t i = 0; i < 3; i++)
 		c[i] = client_from(10 + i);
 	assert_int_equal(eng.n_half_open, 3);
-	c[3] = client_from(20);			/* the oldest makes room */
+	c[3] = client_from(20); /* the oldest makes room */
 	assert_non_null(c[3].ctrl);
 	expect_closed(&c[0]);
 	assert_int_equal(eng.n_half_open, 3);
@@ -537,11 +543,11 @@ test_caps(void **state)
 
 	for (unsigned i = 0; i < 3; i++)
 		c[i] = established(1);
-	c[3] = client_from(1);			/* connections-per-address 3 */
+	c[3] = client_from(1); /* connections-per-address 3 */
 	assert_null(c[3].ctrl);
 	expect_closed(&c[3]);
 	c[3] = established(2);
-	c[4] = client_from(3);			/* connections 4 */
+	c[4] = client_from(3); /* connections 4 */
 	assert_null(c[4].ctrl);
 	expect_closed(&c[4]);
 	assert_int_equal(eng.stats.refused_connections, 2);
@@ -568,7 +574,7 @@ test_echo(void **state)
 
 	call(&c, 1);
 	loop_advance(eng.loop, 50000);
-	say(&c, &(struct pptp_message){.type = PPTP_SLI});	/* any traffic postpones */
+	say(&c, &(struct pptp_message){.type = PPTP_SLI}); /* any traffic postpones */
 	loop_advance(eng.loop, 59999);
 	expect_silence(&c);
 	loop_advance(eng.loop, 1);
@@ -597,7 +603,7 @@ test_reply_waits_for_the_firewall(void **state)
 	assert_int_equal(fake.frames, 0);
 	fake.guard[0].done(fake.guard[0].arg, 0);
 	assert_int_equal(hear(&c, NULL).type, PPTP_OCRP);
-	assert_int_equal(fake.frames, 1);	/* LCP Configure-Request, after the reply */
+	assert_int_equal(fake.frames, 1); /* LCP Configure-Request, after the reply */
 	close(c.fd);
 }
 
@@ -616,7 +622,8 @@ test_firewall_refuses(void **state)
 	close(c.fd);
 }
 
-/* Every cell of the call's machine: {wait-guard, established, closed} x {guard ok, guard failed, close}. */
+/* Every cell of the call's machine: {wait-guard, established, closed} x {guard ok, guard failed,
+ * close}. */
 static void
 test_call_cells(void **state)
 {
@@ -629,7 +636,7 @@ test_call_cells(void **state)
 			fake.hold_guard = true;
 			say(&c, &(struct pptp_message){.type = PPTP_OCRQ, .call_id = 1});
 			x = TAILQ_FIRST(&c.ctrl->sessions);
-			x->pending++;	/* keep it in memory */
+			x->pending++; /* keep it in memory */
 			if (s == CALL_ESTABLISHED)
 				fake.guard[0].done(fake.guard[0].arg, 0);
 			if (s == CALL_CLOSED)
@@ -638,8 +645,10 @@ test_call_cells(void **state)
 			assert_int_equal(before, s);
 			if (event == 0 || event == 1) {
 				fake.guard[0].done(fake.guard[0].arg, event == 0 ? 0 : EIO);
-				assert_int_equal(x->call.state, s == CALL_WAIT_GUARD
-				    ? event == 0 ? CALL_ESTABLISHED : CALL_CLOSED : s);
+				assert_int_equal(
+				    x->call.state, s == CALL_WAIT_GUARD
+						       ? event == 0 ? CALL_ESTABLISHED : CALL_CLOSED
+						       : s);
 			} else {
 				session_close(x, END_KICKED, true);
 				assert_int_equal(x->call.state, CALL_CLOSED);
@@ -667,7 +676,7 @@ test_closed_while_the_firewall_works(void **state)
 	c.ctrl->io.cb(IO_READ, c.ctrl->io.arg);
 	expect_closed(&c);
 	assert_int_equal(fake.call_dels, 0);
-	fake.guard[0].done(fake.guard[0].arg, 0);	/* the late answer: taken back at once */
+	fake.guard[0].done(fake.guard[0].arg, 0); /* the late answer: taken back at once */
 	loop_advance(eng.loop, 0);
 	assert_int_equal(fake.call_dels, 1);
 }
@@ -680,7 +689,7 @@ test_two_calls_and_clear(void **state)
 	struct pptp_message m;
 
 	assert_int_not_equal(one, two);
-	say(&c, &(struct pptp_message){.type = PPTP_OCRQ, .call_id = 2});	/* in use */
+	say(&c, &(struct pptp_message){.type = PPTP_OCRQ, .call_id = 2}); /* in use */
 	m = hear(&c, NULL);
 	assert_int_equal(m.type, PPTP_OCRP);
 	assert_int_equal(m.result, 2);
@@ -688,12 +697,14 @@ test_two_calls_and_clear(void **state)
 	say(&c, &(struct pptp_message){.type = PPTP_CCRQ, .call_id = 1});
 	m = hear(&c, NULL);
 	assert_int_equal(m.type, PPTP_CDN);
-	assert_int_equal(m.call_id, one);	/* our own id: RFC 2637 §2.13 */
+	assert_int_equal(m.call_id, one); /* our own id: RFC 2637 §2.13 */
 	assert_int_equal(m.result, 4);
 	assert_int_equal(eng.n_sessions, 1);
-	say(&c, &(struct pptp_message){.type = PPTP_CCRQ, .call_id = 1});	/* again: nothing to clear */
+	say(&c,
+	    &(struct pptp_message){.type = PPTP_CCRQ, .call_id = 1}); /* again: nothing to clear */
 	expect_silence(&c);
-	say(&c, &(struct pptp_message){.type = PPTP_CCRQ, .call_id = two});	/* our id instead of theirs */
+	say(&c, &(struct pptp_message){
+		    .type = PPTP_CCRQ, .call_id = two}); /* our id instead of theirs */
 	assert_int_equal(hear(&c, NULL).type, PPTP_CDN);
 	close(c.fd);
 }
@@ -741,7 +752,7 @@ test_demotion_is_silent(void **state)
 	assert_int_equal(eng.n_sessions, 0);
 	close(c.fd);
 	c = client_from(1);
-	assert_null(c.ctrl);	/* a standby takes nobody */
+	assert_null(c.ctrl); /* a standby takes nobody */
 	close(c.fd);
 }
 

@@ -20,22 +20,57 @@ sample(void)
 {
 	struct session_record r = {
 	    .id = 0x01020304,
-	    .ctrl = {.tcp = {.peer_ip = 0xc6336464, .local_ip = 0xc633640a, .peer_port = 40000,
-			 .local_port = 1723, .snd0 = 0xfffffff0, .rcv0 = 7, .mss = 1460, .options = 7,
-			 .snd_wscale = 7, .rcv_wscale = 9, .tsval = 0xdeadbee0, .sampled_ms = 1ull << 40},
-		.rx_bytes = 324, .tx_bytes = 188, .state = 1, .echo_id = 9, .peer_echo_id = 8,
-		.tail_len = 3, .partial_len = 2, .tail = {1, 2, 3}, .partial = {0, 16}},
-	    .call = {.call_id = 0x1234, .peer_call_id = 1, .serial = 2, .window = 64,
-		.tx_seq = 0xffffffff, .rx_seq = 5, .tx_acked = 4},
-	    .ppp = {.our_mru = 1400, .peer_mru = 1400, .our_magic = 1, .peer_magic = 2, .peer_pfc = true,
-		.our_acfc = true, .lcp_state = 9, .ccp_state = 9, .ipcp_state = 9, .ccp_bits = 0x01000040,
-		.addresses = {.local_ip = 0x0a080001, .peer_ip = 0x0a08000a}, .mtu = 1396, .up = true,
+	    .ctrl = {.tcp = {.peer_ip = 0xc6336464,
+			 .local_ip = 0xc633640a,
+			 .peer_port = 40000,
+			 .local_port = 1723,
+			 .snd0 = 0xfffffff0,
+			 .rcv0 = 7,
+			 .mss = 1460,
+			 .options = 7,
+			 .snd_wscale = 7,
+			 .rcv_wscale = 9,
+			 .tsval = 0xdeadbee0,
+			 .sampled_ms = 1ull << 40},
+		.rx_bytes = 324,
+		.tx_bytes = 188,
+		.state = 1,
+		.echo_id = 9,
+		.peer_echo_id = 8,
+		.tail_len = 3,
+		.partial_len = 2,
+		.tail = {1, 2, 3},
+		.partial = {0, 16}},
+	    .call = {.call_id = 0x1234,
+		.peer_call_id = 1,
+		.serial = 2,
+		.window = 64,
+		.tx_seq = 0xffffffff,
+		.rx_seq = 5,
+		.tx_acked = 4},
+	    .ppp = {.our_mru = 1400,
+		.peer_mru = 1400,
+		.our_magic = 1,
+		.peer_magic = 2,
+		.peer_pfc = true,
+		.our_acfc = true,
+		.lcp_state = 9,
+		.ccp_state = 9,
+		.ipcp_state = 9,
+		.ccp_bits = 0x01000040,
+		.addresses = {.local_ip = 0x0a080001, .peer_ip = 0x0a08000a},
+		.mtu = 1396,
+		.up = true,
 		.peer_name = "api-client"},
 	    .mppe_tx = {.master = {1}, .session = {2}, .index = 1ull << 33},
 	    .mppe_rx = {.master = {3}, .session = {4}, .index = 77},
 	    .identity = {.user = "api-client", .acct_id = "0123456789abcdef", .nt_hash = {9, 9}},
-	    .accounting = {.rx_packets = 1, .rx_octets = 2, .tx_packets = 3, .tx_octets = 4, .started_ms = 5},
-	    .timers = {.idle_s = 600, .maxconnect_s = 0, .lcp_echo_interval_s = 30, .lcp_echo_failure = 4},
+	    .accounting =
+		{.rx_packets = 1, .rx_octets = 2, .tx_packets = 3, .tx_octets = 4, .started_ms = 5},
+	    .timers = {.idle_s = 600,
+		.maxconnect_s = 0,
+		.lcp_echo_interval_s = 30,
+		.lcp_echo_failure = 4},
 	};
 
 	return r;
@@ -101,11 +136,11 @@ test_lying_lengths(void **state)
 	struct rd r;
 
 	(void)state;
-	a[3]++;			/* the record's length: one byte beyond */
+	a[3]++; /* the record's length: one byte beyond */
 	r = rd_init(a, n);
 	assert_int_equal(record_decode(&out, &r), -1);
 	a[3]--;
-	a[7]--;			/* the id's length: 3, its value does not fit */
+	a[7]--; /* the id's length: 3, its value does not fit */
 	r = rd_init(a, n);
 	assert_int_equal(record_decode(&out, &r), -1);
 	assert_int_equal(errno, EBADMSG);
