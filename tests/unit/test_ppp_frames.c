@@ -171,6 +171,68 @@ lcp_authentication_refused(void **state)
 	}
 }
 
+/* Acks whatever LCP asked last. */
+static void
+ack_lcp(struct wire *w)
+{
+	const struct sent *f = NULL, *next;
+
+	for (unsigned n = 0; (next = find_sent(w, SERVER, PPP_LCP, CP_CONF_REQ, n)) != NULL; n++)
+		f = next;
+	assert_non_null(f);
+	inject(w, SERVER, PPP_LCP, CP_CONF_ACK, f->bytes[1], f->bytes + 4, f->len - 4);
+}
+
+/* Opening LCP again and again buys no time for a peer that does not authenticate. */
+static void
+lcp_reopened_before_authentication(void **state)
+{
+	struct wire w;
+
+	server_alone(&w);
+	for (uint8_t id = 1; id <= 29; id++) {
+		inject(&w, SERVER, PPP_LCP, CP_CONF_REQ, id, NULL, 0);
+		ack_lcp(&w);
+		assert_int_equal(w.ends[SERVER].p->lcp.state, CP_OPENED);
+		w.n_sent = 0;
+		loop_advance(w.loop, 1000);
+	}
+	loop_advance(w.loop, 1000);
+	expect_failure(&w, PPP_CAUSE_AUTH_TIMEOUT, "not authenticated in time");
+	wire_fini(&w);
+}
+
+/* Nor does acking for ever without asking, when an open link starts over. */
+static void
+lcp_acked_for_ever(void **state)
+{
+	struct wire w;
+
+	connect(&w);
+	w.mute = true;
+	ppp_renegotiate(w.ends[SERVER].p);
+	for (int n = 0; n < 20; n++) {
+		ack_lcp(&w);
+		w.n_sent = 0;
+		loop_advance(w.loop, 3000);
+	}
+	expect_failure(&w, PPP_CAUSE_NEGOTIATION, "no agreement on LCP in time");
+	wire_fini(&w);
+}
+
+static void
+lcp_peer_gives_up(void **state)
+{
+	struct wire w;
+
+	server_alone(&w);
+	GIVE(&w, PPP_LCP, "\x05\x09");
+	EXPECT(&w, PPP_LCP, "\x06\x09");
+	loop_advance(w.loop, 30000);
+	expect_failure(&w, PPP_CAUSE_PEER, "peer gives up on LCP");
+	wire_fini(&w);
+}
+
 static void
 lcp_nak_for_ever(void **state)
 {
@@ -458,6 +520,23 @@ chap_asked_again(void **state)
 	assert_int_equal(w.ends[CLIENT].p->chap.state, CHAP_DONE);
 	assert_int_equal(w.ends[CLIENT].keys, 1);
 	assert_true(w.ends[CLIENT].p->up);
+	wire_fini(&w);
+}
+
+/* pppd never repeats its response: a lost Success must come again by itself. */
+static void
+chap_success_repeated(void **state)
+{
+	struct wire w;
+
+	play(&w, PPP_CCP, PPP_IPCP);
+	loop_advance(w.loop, 3000);
+	expect_success(&w);
+	GIVE(&w, PPP_CCP, "\x01\x05\x12\x06\x01\x00\x00\x60"); /* it has heard */
+	w.n_sent = 0;
+	loop_advance(w.loop, 3000);
+	assert_non_null(find_sent(&w, SERVER, PPP_CCP, CP_CONF_REQ, 0));
+	assert_null(find_sent(&w, SERVER, PPP_CHAP, 3, 0));
 	wire_fini(&w);
 }
 
@@ -775,6 +854,9 @@ main(void)
 	    cmocka_unit_test(lcp_naks),
 	    cmocka_unit_test(lcp_mru_naked),
 	    cmocka_unit_test(lcp_authentication_refused),
+	    cmocka_unit_test(lcp_reopened_before_authentication),
+	    cmocka_unit_test(lcp_acked_for_ever),
+	    cmocka_unit_test(lcp_peer_gives_up),
 	    cmocka_unit_test(lcp_nak_for_ever),
 	    cmocka_unit_test(lcp_echo),
 	    cmocka_unit_test(lcp_swallows),
@@ -784,6 +866,7 @@ main(void)
 	    cmocka_unit_test(chap_malformed),
 	    cmocka_unit_test(chap_longest_name),
 	    cmocka_unit_test(chap_asked_again),
+	    cmocka_unit_test(chap_success_repeated),
 	    cmocka_unit_test(ccp_narrows_every_offer),
 	    cmocka_unit_test(ccp_rejects_compressors),
 	    cmocka_unit_test(ccp_asks_for_one_mode),
