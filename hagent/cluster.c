@@ -29,7 +29,8 @@ enum type {
 	YESNO,
 	PROTOCOL,
 	RANGE,
-	PORTS
+	PORTS,
+	FILES
 };
 
 struct row {
@@ -53,6 +54,9 @@ static const struct row rows[] = {
     {"pair", "name", NAME, AT(pair.name), "pptp-ha", 0, 0},
     {"pair", "vrrp-id", UINT, AT(pair.vrrp_id), "51", 1, 255},
     {"pair", "advert-interval-ms", UINT, AT(pair.advert_interval_ms), "100", 10, 40950},
+    {"pair", "priority", UINT, AT(pair.priority), "250", 2, 254},
+    {"pair", "garp-repeat", UINT, AT(pair.garp_repeat), "3", 1, 50},
+    {"pair", "garp-refresh-s", UINT, AT(pair.garp_refresh_s), "10", 0, 3600},
     {"node", "wan-address", IPV4, NODE(wan), NULL, 0, 0},
     {"node", "lan-address", IPV4, NODE(lan), NULL, 0, 0},
     {"node", "sync-address", IPV4, NODE(sync), NULL, 0, 0},
@@ -65,17 +69,32 @@ static const struct row rows[] = {
     {"tunnel", "local", IPV4, AT(tunnel.local), NULL, 0, 0},
     {"tunnel", "mtu", UINT, AT(tunnel.mtu), "1400", 576, 1500},
     {"sync", "network", NETWORK, AT(sync.network), NULL, 0, 0},
-    {"sync", "ssh-port", UINT, AT(sync.ssh_port), "2222", 1, 65535},
+    {"sync", "ssh-port", UINT, AT(sync.ssh_port), "2222", 1024, 65535},
+    {"sync", "conntrackd-port", UINT, AT(sync.conntrackd_port), "3780", 1, 65535},
+    {"sync", "files", FILES, AT(sync.files), OPTIONAL, 0, 0},
     {"api", "address", IPV4, API(address), NULL, 0, 0},
     {"api", "protocol", PROTOCOL, API(protocol), NULL, 0, 0},
     {"api", "ports", PORTS, API(ports), OPTIONAL, 0, 0},
     {"nat", "tunnel-to-wan", YESNO, AT(nat.tunnel_to_wan), "no", 0, 0},
+    {"nat", "tunnel-to-lan", YESNO, AT(nat.tunnel_to_lan), "no", 0, 0},
     {"nat", "lan-to-wan", YESNO, AT(nat.lan_to_wan), "no", 0, 0},
     {"nat", "ports", RANGE, AT(nat.ports), "20000-60000", 0, 0},
+    {"limits", "sessions", UINT, AT(limits.sessions), "1000", 1, 65535},
     {"limits", "connections-per-minute", UINT, AT(limits.connections_per_minute), "120", 1,
 	1000000},
     {"limits", "connection-burst", UINT, AT(limits.connection_burst), "60", 1, 1000000},
     {"limits", "ban-seconds", UINT, AT(limits.ban_seconds), "0", 0, 86400},
+    {"health", "pptpd-timeout-ms", UINT, AT(health.pptpd_timeout_ms), "300", 10, 60000},
+    {"health", "failures", UINT, AT(health.failures), "2", 1, 100},
+    {"health", "moves-per-10-minutes", UINT, AT(health.moves_per_10_minutes), "2", 0, 100},
+    {"timeouts", "epoch-ms", UINT, AT(timeouts.epoch_ms), "500", 10, 60000},
+    {"timeouts", "promote-ms", UINT, AT(timeouts.promote_ms), "1000", 10, 60000},
+    {"timeouts", "commit-ms", UINT, AT(timeouts.commit_ms), "100", 10, 60000},
+    {"timeouts", "gate-ms", UINT, AT(timeouts.gate_ms), "500", 10, 60000},
+    {"timeouts", "announce-ms", UINT, AT(timeouts.announce_ms), "500", 10, 60000},
+    {"timeouts", "pull-ms", UINT, AT(timeouts.pull_ms), "10000", 10, 600000},
+    {"timeouts", "demote-ms", UINT, AT(timeouts.demote_ms), "1000", 10, 60000},
+    {"timeouts", "resync-ms", UINT, AT(timeouts.resync_ms), "1000", 10, 60000},
     {"management", "networks", NETWORKS, AT(management.networks), OPTIONAL, 0, 0},
     {"management", "tcp-ports", PORTS, AT(management.tcp_ports), OPTIONAL, 0, 0},
 };
@@ -93,6 +112,8 @@ static const struct section {
     {"api", true, false},
     {"nat", false, false},
     {"limits", false, false},
+    {"health", false, false},
+    {"timeouts", false, false},
     {"management", false, false},
 };
 #define N_SECTIONS (sizeof(sections) / sizeof(sections[0]))
@@ -107,7 +128,7 @@ struct reading {
 static bool
 is_list(const struct row *row)
 {
-	return row->type == NETWORKS || row->type == PORTS;
+	return row->type == NETWORKS || row->type == PORTS || row->type == FILES;
 }
 
 static const char *
@@ -125,6 +146,7 @@ want(const struct row *row)
 	    [PROTOCOL] = "tcp, udp or icmp",
 	    [RANGE] = "a range of ports such as 20000-60000",
 	    [PORTS] = "at most 64 ports 1..65535 or ranges such as 8000-8010",
+	    [FILES] = "at most 16 absolute paths of at most 127 letters, digits, -, _, . and /",
 	};
 
 	if (row->type != UINT)
@@ -190,6 +212,24 @@ parse_name(const char *s, const char *chars, size_t max, char out[static CLUSTER
 
 #define LETTERS_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
+/* No empty, "." or ".." component, so that one file has one spelling. */
+static int
+parse_path(const char *s, char out[static CLUSTER_PATH_MAX])
+{
+	size_t len = strlen(s);
+
+	if (*s != '/' || len >= CLUSTER_PATH_MAX || s[strspn(s, LETTERS_DIGITS "-_./")] != '\0')
+		return -1;
+	for (const char *part = s; *part == '/'; part += strcspn(part, "/")) {
+		size_t n = strcspn(++part, "/");
+
+		if (n == 0 || strspn(part, ".") == n)
+			return -1;
+	}
+	memcpy(out, s, len + 1);
+	return 0;
+}
+
 static int
 parse_word(const char *s, const char *const *words, unsigned *out)
 {
@@ -208,6 +248,7 @@ parse_value(const struct row *row, const char *s, void *out)
 {
 	struct cluster_nets *nets = out;
 	struct cluster_ports *ports = out;
+	struct cluster_files *files = out;
 	unsigned word;
 
 	switch (row->type) {
@@ -239,6 +280,10 @@ parse_value(const struct row *row, const char *s, void *out)
 	case PORTS:
 		return ports->n < CLUSTER_PORTS && parse_range(s, &ports->v[ports->n]) == 0
 			   ? (ports->n++, 0)
+			   : -1;
+	case FILES:
+		return files->n < CLUSTER_FILES && parse_path(s, files->v[files->n]) == 0
+			   ? (files->n++, 0)
 			   : -1;
 	}
 	return -1;
@@ -311,6 +356,20 @@ section_base(struct reading *r, const char *name, const char *title, unsigned li
 	return (char *)api;
 }
 
+/* Interfaces are looked for later, when the text is gone. */
+static void
+note_interface_lines(struct reading *r, struct cluster_node *node)
+{
+	static const char *const names[] = {"wan-interface", "lan-interface", "sync-interface"};
+
+	for (size_t i = 0; i < 3; i++) {
+		const struct outline_entry *at =
+		    outline_find(&r->outline, "node", node->name, names[i]);
+
+		node->if_lines[i] = at ? at->line : node->line;
+	}
+}
+
 static void
 read_sections(struct reading *r, cfg_t *cfg, const struct section *section)
 {
@@ -332,6 +391,8 @@ read_sections(struct reading *r, cfg_t *cfg, const struct section *section)
 
 		if (base)
 			read_rows(r, sub, section->name, title, line, base);
+		if (base && strcmp(section->name, "node") == 0)
+			note_interface_lines(r, (struct cluster_node *)(void *)base);
 	}
 }
 
@@ -516,4 +577,10 @@ const struct cluster_node *
 cluster_peer(const struct cluster *c, const struct cluster_node *us)
 {
 	return us == &c->nodes[0] ? &c->nodes[1] : &c->nodes[0];
+}
+
+unsigned
+cluster_priority(const struct cluster *c, const struct cluster_node *us)
+{
+	return us == &c->nodes[0] ? c->pair.priority : c->pair.priority - 1;
 }

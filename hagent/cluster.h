@@ -10,7 +10,8 @@
  *   format = 1
  *   client-networks = { 198.51.100.0/24 }      who may dial; 0.0.0.0/0 = anybody
  *   not-bogon = { 198.18.0.0/15 }              exceptions from the list of bogus sources
- *   pair { name = pptp-ha   vrrp-id = 51   advert-interval-ms = 100 }
+ *   pair { name = pptp-ha   vrrp-id = 51   advert-interval-ms = 100   priority = 250
+ *          garp-repeat = 3   garp-refresh-s = 10 }
  *   node gw1 {
  *       wan-address = 198.51.100.11  lan-address = 192.168.1.2  sync-address = 10.255.0.1
  *       wan-interface = wan          lan-interface = lan        sync-interface = sync
@@ -18,15 +19,24 @@
  *   node gw2 { ... }
  *   vip { wan = 198.51.100.10/24   lan = 192.168.1.1/24 }
  *   tunnel { network = 10.8.0.0/24   local = 10.8.0.1   mtu = 1400 }
- *   sync { network = 10.255.0.0/30   ssh-port = 2222 }
+ *   sync { network = 10.255.0.0/30   ssh-port = 2222   conntrackd-port = 3780
+ *          files = { /etc/ppp/ip-up.d/accounting } }
  *   api web { address = 192.168.1.20   protocol = tcp   ports = { 443, 8000-8010 } }
  *   api ping { address = 192.168.1.20   protocol = icmp }
- *   nat { tunnel-to-wan = no   lan-to-wan = no   ports = 20000-60000 }
- *   limits { connections-per-minute = 120   connection-burst = 60   ban-seconds = 0 }
+ *   nat { tunnel-to-wan = no   tunnel-to-lan = no   lan-to-wan = no   ports = 20000-60000 }
+ *   limits { sessions = 1000   connections-per-minute = 120   connection-burst = 60
+ *            ban-seconds = 0 }
+ *   health { pptpd-timeout-ms = 300   failures = 2   moves-per-10-minutes = 2 }
+ *   timeouts { epoch-ms = 500   promote-ms = 1000   commit-ms = 100   gate-ms = 500
+ *              announce-ms = 500   pull-ms = 10000   demote-ms = 1000   resync-ms = 1000 }
  *   management { networks = { 192.168.1.0/24 }   tcp-ports = { 22 } }
  *
- * pair, nat and limits stand here with their defaults, as do mtu and ssh-port; not-bogon, api and
- * management may be left out as well. limits count new connections of one source address.
+ * pair, nat, limits, health and timeouts stand here with their defaults, as do mtu and sync's
+ * ports; not-bogon, files, api and management may be left out as well. The node that is named first
+ * has the priority, the other one less by 1. With tunnel-to-lan the servers see vip's lan address
+ * as the source. sessions sizes the kernel's tables and the open files; connections are new ones of
+ * one source address. files travel besides what always does (the daemon's own files and this one).
+ * timeouts: how long each step of a change of role may take.
  */
 #ifndef HAGENT_CLUSTER_H
 #define HAGENT_CLUSTER_H
@@ -43,6 +53,8 @@
 #define CLUSTER_NETS             64
 #define CLUSTER_PORTS            64
 #define CLUSTER_NAME_MAX         32 /* with its NUL; an interface name is shorter still */
+#define CLUSTER_FILES            16
+#define CLUSTER_PATH_MAX         128 /* with its NUL */
 
 struct cluster_net {
 	uint32_t address; /* host order; of a network: no bits below the prefix */
@@ -63,11 +75,17 @@ struct cluster_ports {
 	size_t n;
 };
 
+struct cluster_files {
+	char v[CLUSTER_FILES][CLUSTER_PATH_MAX]; /* absolute, without the root */
+	size_t n;
+};
+
 struct cluster_node {
 	char name[CLUSTER_NAME_MAX];
 	unsigned line;
 	uint32_t wan, lan, sync;
 	char wan_if[CLUSTER_NAME_MAX], lan_if[CLUSTER_NAME_MAX], sync_if[CLUSTER_NAME_MAX];
+	unsigned if_lines[3]; /* where wan-, lan- and sync-interface stand */
 };
 
 enum cluster_protocol {
@@ -89,7 +107,7 @@ struct cluster {
 	struct cluster_nets clients, not_bogons;
 	struct {
 		char name[CLUSTER_NAME_MAX];
-		unsigned vrrp_id, advert_interval_ms;
+		unsigned vrrp_id, advert_interval_ms, priority, garp_repeat, garp_refresh_s;
 	} pair;
 	struct cluster_node nodes[CLUSTER_NODES];
 	size_t n_nodes;
@@ -101,17 +119,25 @@ struct cluster {
 	} tunnel;
 	struct {
 		struct cluster_net network;
-		unsigned ssh_port;
+		unsigned ssh_port, conntrackd_port;
+		struct cluster_files files;
 	} sync;
 	struct cluster_api apis[CLUSTER_APIS];
 	size_t n_apis;
 	struct {
-		bool tunnel_to_wan, lan_to_wan;
+		bool tunnel_to_wan, tunnel_to_lan, lan_to_wan;
 		struct cluster_range ports;
 	} nat;
 	struct {
-		unsigned connections_per_minute, connection_burst, ban_seconds;
+		unsigned sessions, connections_per_minute, connection_burst, ban_seconds;
 	} limits;
+	struct {
+		unsigned pptpd_timeout_ms, failures, moves_per_10_minutes;
+	} health;
+	struct {
+		unsigned epoch_ms, promote_ms, commit_ms, gate_ms, announce_ms, pull_ms;
+		unsigned demote_ms, resync_ms;
+	} timeouts;
 	struct {
 		struct cluster_nets networks;
 		struct cluster_ports tcp_ports;
@@ -128,6 +154,14 @@ void cluster_free(struct cluster *c);
 /* The node of that name, or NULL. */
 const struct cluster_node *cluster_node(const struct cluster *c, const char *name);
 const struct cluster_node *cluster_peer(const struct cluster *c, const struct cluster_node *us);
+/* The VRRP priority of a node of c. */
+unsigned cluster_priority(const struct cluster *c, const struct cluster_node *us);
+/*
+ * Whether the node's three interfaces exist in this network namespace: 0, or -1 with an error in e
+ * for each that does not (file is the name of cluster.conf for messages).
+ */
+int cluster_check_interfaces(
+    const struct cluster_node *us, const char *file, struct conf_errors *e);
 
 /* The default bogus sources, in order of address. */
 extern const struct cluster_net cluster_bogons[];

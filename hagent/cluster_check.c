@@ -5,6 +5,7 @@
  */
 #include "hagent/cluster_check.h"
 
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -272,6 +273,47 @@ check_management(const struct checker *k)
 		    networks ? "networks" : "tcp-ports");
 }
 
+/* What belongs to one gateway, is made by the other programs, or travels anyway. */
+static void
+check_files(const struct checker *k)
+{
+	static const char *const taken[] = {
+	    "/etc/pptp-ha/", "/run/", "/var/run/", "/var/lib/pptp-ha/", "/proc/", "/sys/", "/dev/"};
+	const struct cluster_files *files = &k->c->sync.files;
+
+	for (size_t i = 0; i < files->n; i++) {
+		for (size_t j = 0; j < sizeof(taken) / sizeof(taken[0]); j++) {
+			if (strncmp(files->v[i], taken[j], strlen(taken[j])) == 0)
+				conf_error(k->e, k->file, line_of(k, "sync", "", "files"),
+				    "files: got \"%s\", want a file outside of %s", files->v[i],
+				    taken[j]);
+		}
+		for (size_t j = 0; j < i; j++) {
+			if (strcmp(files->v[i], files->v[j]) == 0)
+				conf_error(k->e, k->file, line_of(k, "sync", "", "files"),
+				    "files: got \"%s\" again, want it once", files->v[i]);
+		}
+	}
+}
+
+int
+cluster_check_interfaces(const struct cluster_node *us, const char *file, struct conf_errors *e)
+{
+	const char *const ifs[] = {us->wan_if, us->lan_if, us->sync_if};
+	static const char *const names[] = {"wan-interface", "lan-interface", "sync-interface"};
+	int rc = 0;
+
+	for (size_t i = 0; i < 3; i++) {
+		if (if_nametoindex(ifs[i]) != 0)
+			continue;
+		conf_error(e, file, us->if_lines[i],
+		    "%s: got \"%s\", want an interface that exists on node %s", names[i], ifs[i],
+		    us->name);
+		rc = -1;
+	}
+	return rc;
+}
+
 void
 cluster_check(
     const struct cluster *c, const char *file, const struct outline *o, struct conf_errors *e)
@@ -286,6 +328,7 @@ cluster_check(
 	for (size_t i = 0; i < c->clients.n; i++)
 		check_client(&k, c->clients.v[i]);
 	check_management(&k);
+	check_files(&k);
 	if (c->pair.advert_interval_ms % 10 != 0)
 		conf_error(e, file, line_of(&k, "pair", "", "advert-interval-ms"),
 		    "advert-interval-ms: got \"%u\", want a multiple of 10",

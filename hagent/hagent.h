@@ -18,12 +18,51 @@ enum {
 	HAGENT_USAGE = 2
 };
 
-#define HAGENT_ETC          "/etc/pptp-ha"
-#define HAGENT_CLUSTER      HAGENT_ETC "/cluster.conf"
-#define HAGENT_GUARD        HAGENT_ETC "/guard.nft"
-#define HAGENT_GATEWAY      HAGENT_ETC "/gateway.nft"
-#define HAGENT_SYSCTL       HAGENT_ETC "/sysctl.conf"
-#define HAGENT_PPTPD_SOCKET "/run/pptp-ha/pptpd.sock"
+/* The pair's own user: its sshd, and whatever the peer may run here. */
+#define HAGENT_USER "pptp-ha"
+
+/* Paths stand without the root: hagent_path() puts it before them. */
+#define HAGENT_ETC     "/etc/pptp-ha"
+#define HAGENT_CLUSTER HAGENT_ETC "/cluster.conf"
+/* rendered */
+#define HAGENT_GUARD       HAGENT_ETC "/guard.nft"
+#define HAGENT_GATEWAY     HAGENT_ETC "/gateway.nft"
+#define HAGENT_SYSCTL      HAGENT_ETC "/sysctl.conf"
+#define HAGENT_KEEPALIVED  HAGENT_ETC "/keepalived.conf"
+#define HAGENT_CONNTRACKD  HAGENT_ETC "/conntrackd.conf"
+#define HAGENT_SSHD        HAGENT_ETC "/sshd_config"
+#define HAGENT_AUTHORIZED  HAGENT_ETC "/authorized_keys"
+#define HAGENT_KNOWN_HOSTS HAGENT_ETC "/known_hosts"
+/* made or imported by `hagent keys`; a public key stands in the same name with .pub */
+#define HAGENT_SSH       HAGENT_ETC "/ssh"
+#define HAGENT_ID        HAGENT_SSH "/id_ed25519"
+#define HAGENT_HOST_KEY  HAGENT_SSH "/host_ed25519"
+#define HAGENT_PEER_ID   HAGENT_SSH "/peer_id.pub"
+#define HAGENT_PEER_HOST HAGENT_SSH "/peer_host.pub"
+
+#define HAGENT_RUN               "/run/pptp-ha"
+#define HAGENT_PPTPD_SOCKET      HAGENT_RUN "/pptpd.sock"
+#define HAGENT_SOCKET            HAGENT_RUN "/agent.sock"
+#define HAGENT_QUERY_SOCKET      HAGENT_RUN "/query.sock"
+#define HAGENT_NOTIFY_FIFO       HAGENT_RUN "/keepalived.fifo"
+#define HAGENT_KEEPALIVED_PIDS   HAGENT_RUN "/keepalived"
+#define HAGENT_KEEPALIVED_PID    HAGENT_KEEPALIVED_PIDS "/keepalived.pid"
+#define HAGENT_VRRP_PID          HAGENT_KEEPALIVED_PIDS "/vrrp.pid"
+#define HAGENT_HEALTH            HAGENT_RUN "/health"
+#define HAGENT_CONNTRACKD_SOCKET HAGENT_RUN "/conntrackd.sock"
+#define HAGENT_CONNTRACKD_LOCK   HAGENT_RUN "/conntrackd.lock"
+#define HAGENT_SSHD_PID          HAGENT_RUN "/sshd.pid"
+
+#define HAGENT_STATE      "/var/lib/pptp-ha"
+#define HAGENT_EPOCH      HAGENT_STATE "/epoch"
+#define HAGENT_JOURNAL    HAGENT_STATE "/journal"
+#define HAGENT_GENERATION HAGENT_STATE "/generation"
+#define HAGENT_STAGING    HAGENT_STATE "/staging"
+#define HAGENT_AUDIT      HAGENT_STATE "/audit.log"
+#define HAGENT_CONFLICT   HAGENT_STATE "/conflict"
+
+/* The name of keepalived's one instance, as its notify lines say it. */
+#define HAGENT_INSTANCE "PPTP_HA"
 
 struct hagent {
 	const char *node; /* --node, else the host's name up to its first dot */
