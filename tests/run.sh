@@ -37,7 +37,7 @@ result() {
 		printf 'ok    %-32s %4d checks %5d s\n' "$1" "$3" "$5"
 	else
 		printf 'FAIL  %-32s %4d of %d checks failed, %d s; %s\n' "$1" "$4" "$(($3 + $4))" "$5" "$2"
-		grep -A 6 -E '^not ok|\[  FAILED  \]|ERROR: |error:|warning: ' "$2" | head -60 | sed 's/^/      | /'
+		grep -A 3 -E '^not ok|\[  FAILED  \]|ERROR: |error:|warning: ' "$2" | head -60 | sed 's/^/      | /'
 		tail -n 15 "$2" | sed 's/^/      > /'
 	fi
 }

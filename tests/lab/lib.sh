@@ -95,6 +95,11 @@ wait_for() {
 	done
 }
 
+# gone PID: no such process, or only a zombie that nobody has reaped yet
+gone() {
+	! ps -o stat= -p "$1" | grep -qv '^Z'
+}
+
 # need_lab [OPTIONS of `lab up`]: a fresh lab, or the end of the script
 need_lab() {
 	local output

@@ -49,7 +49,7 @@ check_eq "hang-pptpd heals" "$(status .nodes.gw1.pptpd.role)" active
 engine=$(status .nodes.gw1.pptpd.engine)
 "$lab" fail gw1 kill-pptpd
 check_eq "kill-pptpd: the monitor is gone" "$(status .nodes.gw1.pptpd.monitor)" null
-check_eq "kill-pptpd: so is the engine" "$(ps -o stat= -p "$engine" | grep -v Z)" ""
+check "kill-pptpd: so is the engine" gone "$engine"
 "$lab" heal gw1
 check_eq "kill-pptpd heals" "$(status .nodes.gw1.pptpd.role)" active
 
@@ -64,7 +64,7 @@ sleep 0.2
 "$lab" fail gw1 power
 check_eq "power: the node is dead" "$(status .nodes.gw1.role)" DEAD
 wait $sleeper 2>/dev/null
-check_fails "power: what ran on the node is gone" kill -0 $sleeper
+check "power: what ran on the node is gone" gone $sleeper
 check_fails "power: nobody holds the virtual address" ping_once client 198.51.100.10
 "$lab" heal gw1
 check_eq "power heals: the node serves" "$(status .nodes.gw1.pptpd.role)" active
@@ -76,6 +76,6 @@ sleeper=$!
 sleep 0.2
 "$lab" down
 wait $sleeper 2>/dev/null
-check_fails "down ends what exec started" kill -0 $sleeper
+check "down ends what exec started" gone $sleeper
 check_eq "down leaves no namespace" "$(ip netns list | grep -c "^${PHA_LAB_PREFIX:-pha}-")" 0
 check_eq "down leaves no run folder" "$(ls "$(root "")" 2>/dev/null)" ""
