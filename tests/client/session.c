@@ -21,6 +21,7 @@
 #define MPPE_BITS	0x01000040u
 #define CHAP_SUCCESS	3
 #define CHAP_FAILURE	4
+#define LCP_TERMINATE	5
 #define LCP_PROTOCOL_REJECT 8
 #define CCP_RESET_ACK	15
 #define LCP_ECHO_FAILURE 4
@@ -75,6 +76,8 @@ bury(struct session *s)
 		gre_rx_fini(&s->rx);
 	}
 	s->rx_live = false;
+	while (s->n_early > 0)
+		free(s->early[--s->n_early].bytes);
 	faults_drop(&s->tx_slot);
 	faults_drop(&s->rx_slot);
 	mppe_fini(&s->send_key);
@@ -140,6 +143,28 @@ end(struct session *s, enum reason why, const char *detail)
 	settle(s);
 }
 
+/*
+ * Why a server that says goodbye does so. The text in its Terminate-Request is a help, no proof;
+ * and its Call-Disconnect-Notify may come while our link still answers.
+ */
+static enum reason
+reason_of_peer(const struct session *s, enum reason otherwise)
+{
+	if (s->state != SESSION_LINK)
+		return otherwise;
+	if (s->n.received == 0)
+		return REASON_GRE_SILENT;
+	if (s->chap_error != 0)
+		return REASON_AUTH_FAILED;
+	if (strstr(s->said, "no-address") != NULL)
+		return REASON_NO_ADDRESS;
+	if (s->marks[STEP_AUTH] != 0 && !s->config.offer_mppe)
+		return REASON_MPPE_REFUSED;
+	if (s->marks[STEP_AUTH] == 0 && s->config.offer_pap_only)
+		return REASON_AUTH_REFUSED;
+	return otherwise;
+}
+
 static void
 clear_call(struct session *s)
 {
@@ -157,10 +182,8 @@ end_call(struct session *s, enum reason why, const char *detail)
 void
 session_cleared(struct session *s)
 {
-	enum reason why = s->state == SESSION_LINK && s->n.received == 0 ? REASON_GRE_SILENT
-									 : REASON_CALL_CLEARED;
-
-	end(s, why, "Call-Disconnect-Notify");
+	end(s, reason_of_peer(s, REASON_CALL_CLEARED),
+	    s->said[0] != '\0' ? s->said : "Call-Disconnect-Notify");
 	control_release(s->control);
 }
 
@@ -218,8 +241,9 @@ send_gre(struct session *s, const struct gre_header *h, const uint8_t *payload, 
 		return;
 	if (h->has_ack)
 		s->n.acks_sent++;
-	/* Set-up is spared: what is tested is that an established session lives. */
-	if (s->state != SESSION_UP || !faults_any(&s->client->faults)) {
+	/* Set-up is spared: what is tested is that an established session lives. Lone acknowledgements
+	 * are spared: they take no number, so the far end could not count what happened to them. */
+	if (s->state != SESSION_UP || !h->has_seq || !faults_any(&s->client->faults)) {
 		emit_cb(s, bytes, wr_len(&w));
 		return;
 	}
@@ -280,10 +304,37 @@ receive_one(void *arg, const uint8_t *bytes, size_t len)
 		timer_set(&s->gre_timer, ACK_DELAY_MS);
 }
 
+/* TCP and GRE are not in step: what the server says first may come before its reply. */
+static void
+keep_early(struct session *s, const uint8_t *bytes, size_t len)
+{
+	uint8_t *copy;
+
+	if (s->n_early == SESSION_EARLY_MAX || (copy = malloc(len)) == NULL)
+		return;
+	memcpy(copy, bytes, len);
+	s->early[s->n_early].bytes = copy;
+	s->early[s->n_early++].len = len;
+}
+
+static void
+take_early(struct session *s)
+{
+	unsigned n = s->n_early;
+
+	s->n_early = 0;
+	for (unsigned i = 0; i < n; i++) {
+		receive_one(s, s->early[i].bytes, s->early[i].len);
+		free(s->early[i].bytes);
+	}
+}
+
 void
 session_receive(struct session *s, const uint8_t *bytes, size_t len)
 {
-	if (s->state == SESSION_UP && faults_any(&s->client->faults_receive))
+	if (s->state == SESSION_CALLING)
+		keep_early(s, bytes, len);
+	else if (s->state == SESSION_UP && faults_any(&s->client->faults_receive))
 		faults_pass(&s->client->faults_receive, &s->rx_slot, bytes, len, len, receive_one, s);
 	else
 		receive_one(s, bytes, len);
@@ -347,6 +398,8 @@ watch(struct session *s, uint16_t protocol, const uint8_t *payload, size_t len)
 		else if ((text = strstr(copy, "E=")) != NULL)
 			s->chap_error = (unsigned)strtoul(text + 2, NULL, 10);
 	}
+	if (protocol == PPP_LCP && code == LCP_TERMINATE && len > 4)
+		snprintf(s->said, sizeof(s->said), "%s", log_quote((const char *)payload + 4, len - 4));
 	s->n.reset_acks += protocol == PPP_CCP && code == CCP_RESET_ACK;
 	s->n.protocol_rejects += protocol == PPP_LCP && code == LCP_PROTOCOL_REJECT;
 }
@@ -548,25 +601,12 @@ link_down(void *arg)
 	s->link_up = false;
 }
 
-/* What the server gives as its reason in Terminate-Request is ours to read, not ours to rely on. */
 static enum reason
-reason_of_peer(const struct session *s, const char *detail)
-{
-	if (strstr(detail, "no-address") != NULL)
-		return REASON_NO_ADDRESS;
-	if (s->marks[STEP_AUTH] != 0 && !s->config.offer_mppe)
-		return REASON_MPPE_REFUSED;
-	if (s->marks[STEP_AUTH] == 0 && s->config.offer_pap_only)
-		return REASON_AUTH_REFUSED;
-	return REASON_CLOSED_BY_PEER;
-}
-
-static enum reason
-reason_of(const struct session *s, enum ppp_cause cause, const char *detail)
+reason_of(const struct session *s, enum ppp_cause cause)
 {
 	switch (cause) {
 	case PPP_CAUSE_PEER:
-		return reason_of_peer(s, detail);
+		return reason_of_peer(s, REASON_CLOSED_BY_PEER);
 	case PPP_CAUSE_NEGOTIATION:
 		if (s->n.received == 0)
 			return REASON_GRE_SILENT;
@@ -597,7 +637,7 @@ link_finished(void *arg, enum ppp_cause cause, const char *detail)
 	struct session *s = arg;
 
 	if (s->state != SESSION_IDLE)
-		end_call(s, reason_of(s, cause, detail), detail);
+		end_call(s, reason_of(s, cause), detail);
 }
 
 static const struct ppp_ops link_ops = {
@@ -640,6 +680,8 @@ reset(struct session *s)
 	}
 	s->n.received = 0;
 	s->success_seen = s->verified = false;
+	s->chap_error = 0;
+	s->said[0] = '\0';
 	gre_rx_init(&s->rx, RX_WINDOW, RX_TIMEOUT_US);
 	s->rx_live = true;
 	memset(&s->ack, 0, sizeof(s->ack));
@@ -694,10 +736,12 @@ session_call_reply(struct session *s, const struct pptp_message *m)
 	if (s->state != SESSION_LINK)
 		return;
 	s->ppp = ppp_new(s->client->loop, &s->config, &link_ops, s);
-	if (s->ppp == NULL)
+	if (s->ppp == NULL) {
 		end_call(s, REASON_LOCAL, "out of memory");
-	else
-		ppp_open(s->ppp);
+		return;
+	}
+	ppp_open(s->ppp);
+	take_early(s);
 }
 
 void

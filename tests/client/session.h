@@ -16,6 +16,7 @@
 #include "tests/client/traffic.h"
 
 #define SESSION_NAME_MAX  256
+#define SESSION_EARLY_MAX 4
 #define SESSION_FRAME_MAX 1600	/* a PPP frame as GRE carries it */
 
 enum session_state { SESSION_IDLE, SESSION_CALLING, SESSION_LINK, SESSION_UP, SESSION_CLOSING };
@@ -30,6 +31,7 @@ struct session {
 	bool ever_up, lost, link_up;
 	enum reason why;		/* of the last failure or loss */
 	char detail[128];
+	char said[64];			/* the server, in its Terminate-Request */
 
 	char user[SESSION_NAME_MAX], password[SESSION_NAME_MAX];
 	struct ppp_config config;
@@ -45,6 +47,11 @@ struct session {
 	struct gre_ack ack;
 	bool rx_live;			/* rx was initialised and must be finished */
 	struct fault_slot tx_slot, rx_slot;
+	struct {			/* GRE that overtook the Outgoing-Call-Reply */
+		uint8_t *bytes;
+		size_t len;
+	} early[SESSION_EARLY_MAX];
+	unsigned n_early;
 
 	struct mppe send_key, recv_key;
 	bool armed;
