@@ -54,8 +54,9 @@ step() {
 	fi
 }
 
+# build PRESET [OPTIONS of cmake --build]
 build() {
-	cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs"
+	cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs" "${@:2}"
 }
 
 format() {
@@ -104,15 +105,18 @@ script() {
 }
 
 fuzz() {
-	local target name work
-	step build-fuzz build fuzz || return
-	for target in build-fuzz/tests/fuzz/fuzz_*; do
-		[ -x "$target" ] && [ -f "$target" ] || continue
-		name=$(basename "$target")
-		[[ $name == *$pattern* ]] || continue
+	local source name work targets=()
+	for source in tests/fuzz/fuzz_*.c; do
+		name=$(basename "$source" .c)
+		[[ $name != *$pattern* ]] || targets+=("$name")
+	done
+	[ ${#targets[@]} -gt 0 ] || return
+	step build-fuzz build fuzz --target "${targets[@]}" || return
+	for name in "${targets[@]}"; do
 		work=$(mktemp -d)
-		cp -r "tests/fuzz/corpus/${name#fuzz_}/." "$work/" 2>/dev/null
-		step "$name" "$target" -max_total_time=60 -rss_limit_mb=2048 -artifact_prefix="$PWD/$logs/$name-" "$work"
+		cp -r "tests/fuzz/corpus/${name#fuzz_}/." "$work/"
+		step "$name" "build-fuzz/tests/fuzz/$name" -max_total_time=60 -rss_limit_mb=2048 \
+			-artifact_prefix="$PWD/$logs/$name-" "$work"
 		rm -rf "$work"
 	done
 }
