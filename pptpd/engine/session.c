@@ -162,14 +162,61 @@ take_address(struct session *s, const char *user, const struct secret *secret)
 
 /* ---- the link's callbacks ---- */
 
+/* Keeps an IPCP frame. What does not fit is lost: that is what the restart timers are for. */
+static void
+hold_frame(struct session *s, const uint8_t *payload, size_t len)
+{
+	struct held_frame *h;
+
+	if (s->held == NULL)
+		s->held = calloc(HELD_FRAMES, sizeof *s->held);
+	if (s->held == NULL || s->n_held == HELD_FRAMES || len > HELD_FRAME_SIZE)
+		return;
+	h = &s->held[s->n_held++];
+	h->len = (uint16_t)len;
+	memcpy(h->bytes, payload, len);
+}
+
 static void
 link_send(void *arg, uint16_t protocol, const uint8_t *payload, size_t len)
 {
 	struct session *s = arg;
 
-	/* A lost frame is what the restart timers are for. */
-	if (s->dp != NULL && s->call.state == CALL_ESTABLISHED)
+	if (s->dp == NULL || s->call.state != CALL_ESTABLISHED)
+		return;
+	/* The client may send as soon as IPCP is open: the way back to it must exist by then. */
+	if (protocol == PPP_IPCP && s->route_pending)
+		hold_frame(s, payload, len);
+	else
 		(void)dp_send_frame(s->engine->dp, s->dp, protocol, payload, len);
+}
+
+static void
+route_done(void *arg, int err)
+{
+	struct session *s = arg;
+
+	if (err != 0)
+		log_warn("host route not set address=%s call=%u error=\"%s\"",
+		    conf_ipv4(s->address), s->call_id, strerror(err));
+	s->pending--;
+	s->route_pending = false;
+	for (unsigned i = 0; i < s->n_held; i++)
+		link_send(s, PPP_IPCP, s->held[i].bytes, s->held[i].len);
+	s->n_held = 0;
+	free(s->held);
+	s->held = NULL;
+	session_released(s);
+}
+
+static void
+add_route(struct session *s)
+{
+	if (s->has_route)
+		return;
+	s->has_route = s->route_pending = true;
+	s->pending++;
+	priv_route_add(s->engine->priv, s->address, route_done, s);
 }
 
 static bool
@@ -229,6 +276,7 @@ link_address(void *arg, struct ppp_addresses *a)
 
 	if (s->address == 0)
 		return false;
+	add_route(s);
 	a->peer_ip = s->address;
 	a->local_ip = ip_list_at(
 	    &s->config->settings->local_ips, s->call_id % s->config->settings->local_ips.total);
@@ -256,19 +304,6 @@ link_peer_address(void *arg, uint32_t peer_ip)
 }
 
 static void
-route_done(void *arg, int err)
-{
-	struct session *s = arg;
-
-	if (err != 0)
-		log_warn("host route not set address=%s call=%u error=\"%s\"",
-		    conf_ipv4(s->address), s->call_id, strerror(err));
-	s->pending--;
-	if (s->call.state == CALL_CLOSED)
-		session_released(s);
-}
-
-static void
 link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 {
 	struct session *s = arg;
@@ -284,11 +319,6 @@ link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 		.mtu = mtu,
 		.pfc = p.peer_pfc,
 		.acfc = p.peer_acfc});
-	if (!s->has_route) {
-		s->has_route = true;
-		s->pending++;
-		priv_route_add(e->priv, a->peer_ip, route_done, s);
-	}
 	if (!s->up) {
 		e->stats.sessions_up++;
 		if (s->config->settings->logwtmp)
@@ -382,6 +412,7 @@ free_session(void *object)
 	s->engine->by_call[s->call_id] = NULL;
 	ppp_free(s->ppp);
 	engine_config_unref(s->config);
+	free(s->held);
 	explicit_bzero(s, sizeof *s);
 	free(s);
 }

@@ -12,6 +12,9 @@
 #include "pptpd/engine/engine.h"
 #include "pptpd/engine/record.h"
 
+#define HELD_FRAMES     3
+#define HELD_FRAME_SIZE 64
+
 enum call_state {
 	CALL_WAIT_GUARD, /* Outgoing-Call-Request seen; the firewall does not know the call yet */
 	CALL_ESTABLISHED,
@@ -31,6 +34,12 @@ enum session_end {   /* why a session ended; session_end_name() */
 	END_MAX
 };
 
+/* An IPCP frame that waits for the host route. */
+struct held_frame {
+	uint16_t len;
+	uint8_t bytes[HELD_FRAME_SIZE];
+};
+
 struct session {
 	TAILQ_ENTRY(session) entry; /* of its control connection */
 	struct engine *engine;
@@ -44,6 +53,9 @@ struct session {
 	uint32_t peer_ip; /* the client's outer address */
 	uint32_t address; /* inner, 0 = none yet */
 	bool has_route, in_set;
+	bool route_pending;      /* asked for, the monitor has not answered */
+	struct held_frame *held; /* [HELD_FRAMES] while route_pending, else NULL */
+	unsigned n_held;
 	bool up, closing, reaping;
 	unsigned pending; /* answers of the monitor still to come */
 	enum session_end end;
