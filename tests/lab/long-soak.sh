@@ -28,13 +28,13 @@ churn() {
 
 need_lab --users 80
 status=$("$lab" status)
-# Users u0..u19 churn, u20..u69 stay: the client numbers its sessions from 0, so the secrets are doubled.
+# u0..u19 come and go, stay0..stay49 stay.
 for i in $(seq 0 49); do
 	printf 'stay%d pptpd stay%d *\n' "$i" "$i"
 done >>"$(root gw1)/etc/ppp/chap-secrets"
 agent gw1 pptpd reload >/dev/null
 on client "$client" --server 198.51.100.10 --user 'stay%d' --password 'stay%d' --sessions 50 --parallel 50 \
-    --source 198.18.0.1-198.18.0.50 --udp 192.168.1.20:7000 --rate 10 --count $((seconds * 10)) --size 400 \
+    --source 198.18.0.1-198.18.0.50 --udp 192.168.1.20:7000 --rate 10 --count $(((seconds + 30) * 10)) --size 400 \
     >"$scratch/stay.json" 2>"$scratch/stay.log" &
 stay=$!
 end=$((SECONDS + seconds))
