@@ -52,6 +52,21 @@ do_call(void *arg, bool add, uint32_t peer_ip, uint16_t call_id, uint32_t id)
 	calls_change(m->calls, add, peer_ip, call_id, id);
 }
 
+/* A route of a former engine, whose TUN we found still there, is replaced; anybody else's stays. */
+static int
+add_route(struct monitor *m, uint32_t ip)
+{
+	if (netlink_route_add(&m->netlink, m->tun_ifindex, ip) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return -1;
+	if (netlink_route_delete(&m->netlink, m->tun_ifindex, ip) < 0) {
+		errno = EEXIST;
+		return -1;
+	}
+	return netlink_route_add(&m->netlink, m->tun_ifindex, ip);
+}
+
 static int
 do_route_add(void *arg, uint32_t ip)
 {
@@ -60,7 +75,7 @@ do_route_add(void *arg, uint32_t ip)
 
 	if (table_find(&m->routes, ip) != NULL)
 		return 0;
-	if (netlink_route_add(&m->netlink, m->tun_ifindex, ip) < 0)
+	if (add_route(m, ip) < 0)
 		return errno;
 	if (m->conf.settings->proxyarp) {
 		proxy = netlink_proxy_interface(ip, m->tun_ifindex);
@@ -173,7 +188,7 @@ log_lines(const char *text)
 	for (const char *line = text; line != NULL && *line != '\0';) {
 		size_t len = strcspn(line, "\n");
 
-		log_warn("configuration message=\"%.*s\"", (int)len, line);
+		log_warn("configuration: %.*s", (int)len, line);
 		line += len + (line[len] == '\n');
 	}
 }

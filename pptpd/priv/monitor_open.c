@@ -29,6 +29,7 @@
 #define TUN_NAME      "pppha0"
 #define PPTP_PORT     1723
 #define NOFILE_WANTED 65536
+#define ORPHAN_TRIES  100 /* of 20 ms: an engine whose monitor was killed is about to die */
 
 /* The user */
 
@@ -126,7 +127,7 @@ open_pid_file(struct monitor *m)
 
 /* Does a process listen there? One that is only too busy to accept does. */
 static bool
-somebody_answers(const struct sockaddr_un *sa)
+answers_now(const struct sockaddr_un *sa)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool alive;
@@ -136,6 +137,18 @@ somebody_answers(const struct sockaddr_un *sa)
 	alive = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 || errno == EAGAIN;
 	close(fd);
 	return alive;
+}
+
+/* We hold the lock, so it may be the last breath of a former engine. */
+static bool
+somebody_answers(const struct sockaddr_un *sa)
+{
+	for (int i = 0; i < ORPHAN_TRIES; i++) {
+		if (!answers_now(sa))
+			return false;
+		usleep(20000);
+	}
+	return true;
 }
 
 static int
