@@ -13,12 +13,12 @@
 #include "tests/client/gre_io.h"
 #include "tests/client/session.h"
 
-#define FIRST_MS   500
-#define EVERY_MS   50
-#define AT_ONCE	   10
-#define NOISE_MAX  200
+#define FIRST_MS          500
+#define EVERY_MS          50
+#define AT_ONCE           10
+#define NOISE_MAX         200
 #define CCP_RESET_REQUEST 14
-#define OUTER_SPOOFS 16
+#define OUTER_SPOOFS      16
 
 static uint64_t
 dice(struct attack_state *a, uint64_t sides)
@@ -42,10 +42,8 @@ build(struct attack_state *a, struct session *s, uint16_t call_id, uint8_t *out,
 {
 	uint8_t payload[64] = {0xff, 0x03, 0x00, 0xfd};
 	struct wr w = wr_init(out, size);
-	struct gre_header h = {.call_id = call_id,
-	    .length = sizeof(payload),
-	    .has_seq = true,
-	    .seq = s->tx.next};
+	struct gre_header h = {
+	    .call_id = call_id, .length = sizeof(payload), .has_seq = true, .seq = s->tx.next};
 
 	(void)noise(a, payload + 4, sizeof(payload) - 4, sizeof(payload) - 4);
 	gre_encode(&w, &h);
@@ -86,7 +84,8 @@ spoof_outer(struct attack_state *a, struct session *s)
 	uint8_t bytes[128];
 	size_t len = build(a, s, s->peer_call_id, bytes, sizeof(bytes));
 
-	gre_io_send(a->client, s->control->local_ip + 1 + (uint32_t)dice(a, OUTER_SPOOFS), bytes, len);
+	gre_io_send(
+	    a->client, s->control->local_ip + 1 + (uint32_t)dice(a, OUTER_SPOOFS), bytes, len);
 }
 
 static void
@@ -120,7 +119,8 @@ spoof_source(struct attack_state *a, struct session *s)
 		session_send_ppp(s, frame, len);
 }
 
-/* Cut anywhere in the header and payload, the length field as it was; or a short frame, well packed. */
+/* Cut anywhere in the header and payload, the length field as it was; or a short frame, well
+ * packed. */
 static void
 truncated(struct attack_state *a, struct session *s)
 {
@@ -153,15 +153,15 @@ random_gre(struct attack_state *a, struct session *s)
 static void
 random_ppp(struct attack_state *a, struct session *s)
 {
-	static const uint16_t known[] = {PPP_LCP, PPP_CHAP, PPP_CCP, PPP_IPCP, PPP_PAP, PPP_IPV6CP,
-	    PPP_COMP, PPP_IP};
+	static const uint16_t known[] = {
+	    PPP_LCP, PPP_CHAP, PPP_CCP, PPP_IPCP, PPP_PAP, PPP_IPV6CP, PPP_COMP, PPP_IP};
 	uint8_t frame[4 + NOISE_MAX] = {0xff, 0x03};
 	uint16_t protocol = known[a->sent / 2 % (sizeof(known) / sizeof(known[0]))];
 	size_t len;
 
 	if (a->sent % 2 == 0) {
 		len = noise(a, frame, 1, NOISE_MAX);
-		frame[0] &= 0x7f;	/* no control protocol */
+		frame[0] &= 0x7f; /* no control protocol */
 	} else {
 		len = 4 + noise(a, frame + 4, 0, NOISE_MAX);
 		frame[2] = (uint8_t)(protocol >> 8);
@@ -253,7 +253,8 @@ timer_cb(void *arg)
 
 	if (a->sent == 0)
 		a->answers_before = answers(s);
-	for (unsigned i = 0; i < AT_ONCE && a->sent < ATTACK_PACKETS && s->state == SESSION_UP; i++) {
+	for (unsigned i = 0; i < AT_ONCE && a->sent < ATTACK_PACKETS && s->state == SESSION_UP;
+	     i++) {
 		attacks[a->client->o->attack](a, s);
 		a->sent++;
 	}

@@ -16,7 +16,7 @@ struct attack_state {
 	struct timer timer;
 	unsigned sent;
 	bool done;
-	uint64_t answers_before, answers_at_end;	/* of the first session's streams */
+	uint64_t answers_before, answers_at_end; /* of the first session's streams */
 };
 
 struct attack_state *attack_start(struct client *c);

@@ -12,8 +12,8 @@
 #include "tests/client/control.h"
 #include "tests/client/session.h"
 
-#define CLOSE_MS 4000
-#define AFTER_ATTACK_MS 1000	/* regular answers must still come */
+#define CLOSE_MS        4000
+#define AFTER_ATTACK_MS 1000 /* regular answers must still come */
 
 static const char *const reason_names[REASON_MAX] = {
     [REASON_NONE] = "none",
@@ -50,8 +50,8 @@ reason_name(enum reason r)
 const char *
 step_name(enum step s)
 {
-	static const char *const names[STEPS] = {"tcp", "start", "call", "lcp", "auth", "ccp", "ipcp",
-	    "total"};
+	static const char *const names[STEPS] = {
+	    "tcp", "start", "call", "lcp", "auth", "ccp", "ipcp", "total"};
 
 	return names[s];
 }
@@ -104,8 +104,7 @@ settled(struct client *c)
 {
 	c->settled_us = client_now_us();
 	log_info("all settled connected=%u failed=%u ms=%llu", c->connected,
-	    c->n_sessions - c->connected,
-	    (unsigned long long)(c->settled_us - c->start_us) / 1000);
+	    c->n_sessions - c->connected, (unsigned long long)(c->settled_us - c->start_us) / 1000);
 	if (c->connected == 0)
 		timer_set(&c->end_timer, 0);
 	else if (c->o->attack == ATTACK_NONE || (c->attack = attack_start(c)) == NULL)

@@ -28,26 +28,36 @@ enum reason {
 	REASON_SCCRP_RESULT,
 	REASON_OCRP_TIMEOUT,
 	REASON_OCRP_RESULT,
-	REASON_GRE_SILENT,	/* a call, but not one GRE packet of it */
+	REASON_GRE_SILENT, /* a call, but not one GRE packet of it */
 	REASON_LCP,
 	REASON_AUTH_REFUSED,
 	REASON_AUTH_FAILED,
 	REASON_AUTH_TIMEOUT,
-	REASON_SERVER_FALSE,	/* its S= is wrong */
+	REASON_SERVER_FALSE, /* its S= is wrong */
 	REASON_MPPE_REFUSED,
 	REASON_NO_ADDRESS,
 	REASON_IPCP,
-	REASON_CLOSED_BY_PEER,	/* FIN, Stop-Request or Terminate-Request */
-	REASON_RESET,		/* RST */
-	REASON_CALL_CLEARED,	/* Call-Disconnect-Notify */
-	REASON_MALFORMED,	/* what the server says is no PPTP */
-	REASON_ECHO,		/* PPTP or LCP echo unanswered */
-	REASON_LOCAL,		/* the run ended before it came up */
+	REASON_CLOSED_BY_PEER, /* FIN, Stop-Request or Terminate-Request */
+	REASON_RESET,          /* RST */
+	REASON_CALL_CLEARED,   /* Call-Disconnect-Notify */
+	REASON_MALFORMED,      /* what the server says is no PPTP */
+	REASON_ECHO,           /* PPTP or LCP echo unanswered */
+	REASON_LOCAL,          /* the run ended before it came up */
 	REASON_MAX
 };
 const char *reason_name(enum reason r);
 
-enum step { STEP_TCP, STEP_START, STEP_CALL, STEP_LCP, STEP_AUTH, STEP_CCP, STEP_IPCP, STEP_TOTAL, STEPS };
+enum step {
+	STEP_TCP,
+	STEP_START,
+	STEP_CALL,
+	STEP_LCP,
+	STEP_AUTH,
+	STEP_CCP,
+	STEP_IPCP,
+	STEP_TOTAL,
+	STEPS
+};
 const char *step_name(enum step s);
 
 struct client {
@@ -56,12 +66,12 @@ struct client {
 	struct control *controls;
 	struct session *sessions;
 	unsigned n_controls, n_sessions;
-	unsigned next_control;		/* the next to dial for the first time */
-	unsigned in_setup;		/* connections with sessions that have not settled */
-	unsigned settled, connected;	/* sessions; connected at least once */
-	unsigned alive;			/* connections that are not idle */
+	unsigned next_control;       /* the next to dial for the first time */
+	unsigned in_setup;           /* connections with sessions that have not settled */
+	unsigned settled, connected; /* sessions; connected at least once */
+	unsigned alive;              /* connections that are not idle */
 	uint16_t next_call_id;
-	struct session **by_call;	/* [65536], by our call id */
+	struct session **by_call; /* [65536], by our call id */
 
 	int gre_fd;
 	struct io gre_io;
@@ -72,14 +82,14 @@ struct client {
 	struct faults faults, faults_receive;
 	struct attack_state *attack;
 	struct timer end_timer;
-	bool dialling;			/* client_dial_more() is on the stack */
+	bool dialling; /* client_dial_more() is on the stack */
 	bool hold_over;
-	bool stopping;			/* streams have stopped, answers may still come */
-	bool ending;			/* links are being closed */
+	bool stopping; /* streams have stopped, answers may still come */
+	bool ending;   /* links are being closed */
 	uint64_t start_us, last_up_us, settled_us;
 
-	struct samples steps[STEPS];	/* us */
-	struct samples rtt, redial;	/* us; ms */
+	struct samples steps[STEPS]; /* us */
+	struct samples rtt, redial;  /* us; ms */
 };
 
 uint64_t client_now_us(void);

@@ -17,12 +17,12 @@
 #include "common/log.h"
 #include "tests/client/session.h"
 
-#define OUT_MAX	      4096
-#define STOP_MS	      2000
+#define OUT_MAX         4096
+#define STOP_MS         2000
 #define REDIAL_FIRST_MS 50
-#define REDIAL_MS     1000
-#define BYTE_MS	      1
-#define RESULT_OK     1
+#define REDIAL_MS       1000
+#define BYTE_MS         1
+#define RESULT_OK       1
 
 enum {
 	EV_DIAL = PPTP_TYPE_MAX + 1,
@@ -227,7 +227,8 @@ on_disconnect(void *object, void *detail)
 	const struct pptp_message *m = detail;
 
 	for (unsigned i = 0; i < c->n_sessions; i++)
-		if (c->sessions[i].state != SESSION_IDLE && c->sessions[i].peer_call_id == m->call_id)
+		if (c->sessions[i].state != SESSION_IDLE &&
+		    c->sessions[i].peer_call_id == m->call_id)
 			session_cleared(&c->sessions[i]);
 }
 
@@ -236,8 +237,8 @@ on_echo_request(void *object, void *detail)
 {
 	const struct pptp_message *m = detail;
 
-	control_send(object, &(struct pptp_message){.type = PPTP_ECHO_RP, .echo_id = m->echo_id,
-	    .result = RESULT_OK});
+	control_send(object, &(struct pptp_message){
+				 .type = PPTP_ECHO_RP, .echo_id = m->echo_id, .result = RESULT_OK});
 }
 
 static void
@@ -456,8 +457,8 @@ start_connect(void *object, void *detail)
 	if (c->fd < 0 || bind_source(c) < 0 ||
 	    (connect(c->fd, (struct sockaddr *)&a, sizeof(a)) < 0 && errno != EINPROGRESS) ||
 	    io_init(&c->io, c->client->loop, c->fd, io_cb, c) < 0) {
-		log_warn("cannot dial connection=%u error=\"%m\"",
-		    (unsigned)(c - c->client->controls));
+		log_warn(
+		    "cannot dial connection=%u error=\"%m\"", (unsigned)(c - c->client->controls));
 		lose(c, REASON_TCP_ERROR);
 		return;
 	}

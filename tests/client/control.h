@@ -11,20 +11,26 @@
 #include "pptpd/wire/pptp.h"
 #include "tests/client/client.h"
 
-enum control_state { CONTROL_IDLE, CONTROL_CONNECTING, CONTROL_STARTING, CONTROL_READY, CONTROL_STOPPING };
+enum control_state {
+	CONTROL_IDLE,
+	CONTROL_CONNECTING,
+	CONTROL_STARTING,
+	CONTROL_READY,
+	CONTROL_STOPPING
+};
 
 struct control {
 	struct client *client;
-	struct session *sessions;	/* the first of n_sessions */
+	struct session *sessions; /* the first of n_sessions */
 	unsigned n_sessions;
 	unsigned unsettled;
 	struct fsm fsm;
 	int fd;
 	struct io io;
 	struct pptp_framer framer;
-	struct timer timer;		/* deadline of the state; echo when ready */
+	struct timer timer; /* deadline of the state; echo when ready */
 	struct timer redial;
-	struct timer bytes;		/* bytewise output */
+	struct timer bytes; /* bytewise output */
 	uint32_t local_ip;
 	uint32_t echo_id;
 	uint64_t last_rx_ms;

@@ -22,7 +22,7 @@ faults_any(const struct faults *f)
 	const struct fault_rates *r = &f->rates;
 
 	return r->reorder > 0 || r->duplicate > 0 || r->loss > 0 || r->corrupt > 0 ||
-	    r->corrupt_extra > 0;
+	       r->corrupt_extra > 0;
 }
 
 /* xorshift64*: repeatable, and good enough for dice. */
@@ -55,8 +55,8 @@ damage(struct faults *f, uint8_t *bytes, size_t len, size_t header)
 }
 
 static void
-emit_damaged(struct faults *f, const uint8_t *bytes, size_t len, size_t header,
-    fault_emit_fn *emit, void *arg)
+emit_damaged(struct faults *f, const uint8_t *bytes, size_t len, size_t header, fault_emit_fn *emit,
+    void *arg)
 {
 	uint8_t copy[PACKET_MAX];
 

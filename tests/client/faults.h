@@ -12,12 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FAULTS_HOLD_MS 25	/* a held packet that nothing overtakes goes on after this long */
+#define FAULTS_HOLD_MS 25 /* a held packet that nothing overtakes goes on after this long */
 
-struct fault_rates {		/* per cent */
+struct fault_rates { /* per cent */
 	double reorder, duplicate, loss;
-	double corrupt;		/* the damaged packet goes instead of the good one */
-	double corrupt_extra;	/* it goes beside the good one: half of the times before it */
+	double corrupt;       /* the damaged packet goes instead of the good one */
+	double corrupt_extra; /* it goes beside the good one: half of the times before it */
 };
 
 struct fault_counts {
@@ -27,11 +27,11 @@ struct fault_counts {
 struct faults {
 	struct fault_rates rates;
 	struct fault_counts counts;
-	uint64_t random;	/* state of the generator; never 0 */
+	uint64_t random; /* state of the generator; never 0 */
 };
 
 struct fault_slot {
-	uint8_t *held;		/* malloc'd, NULL = none */
+	uint8_t *held; /* malloc'd, NULL = none */
 	size_t len;
 };
 
@@ -44,6 +44,6 @@ uint64_t faults_random(struct faults *f);
 void faults_pass(struct faults *f, struct fault_slot *slot, const uint8_t *bytes, size_t len,
     size_t header, fault_emit_fn *emit, void *arg);
 void faults_flush(struct fault_slot *slot, fault_emit_fn *emit, void *arg);
-void faults_drop(struct fault_slot *slot);	/* frees what is held */
+void faults_drop(struct fault_slot *slot); /* frees what is held */
 
 #endif

@@ -16,9 +16,9 @@
 #include "tests/client/control.h"
 #include "tests/client/session.h"
 
-#define BATCH	   64
-#define PACKET_MAX 2048
-#define BUFFER	   (16 << 20)
+#define BATCH         64
+#define PACKET_MAX    2048
+#define BUFFER        (16 << 20)
 #define DONT_FRAGMENT 0x4000
 
 void
@@ -39,8 +39,8 @@ gre_io_send(struct client *c, uint32_t source, const uint8_t *bytes, size_t len)
 	wr_u32(&w, c->o->server);
 	wr_copy(&w, bytes, len);
 	c->gre.sent++;
-	if (!wr_ok(&w) || sendto(c->gre_fd, packet, wr_len(&w), MSG_DONTWAIT, (struct sockaddr *)&to,
-	    sizeof(to)) < 0)
+	if (!wr_ok(&w) || sendto(c->gre_fd, packet, wr_len(&w), MSG_DONTWAIT,
+			      (struct sockaddr *)&to, sizeof(to)) < 0)
 		c->gre.send_errors++;
 }
 

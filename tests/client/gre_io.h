@@ -9,7 +9,7 @@
 
 #include "tests/client/client.h"
 
-int gre_io_open(struct client *c);	/* 0, or -1 with errno: needs CAP_NET_RAW */
+int gre_io_open(struct client *c); /* 0, or -1 with errno: needs CAP_NET_RAW */
 void gre_io_close(struct client *c);
 /* Everything behind the IP header. A send that fails is counted, as a network would lose it. */
 void gre_io_send(struct client *c, uint32_t source, const uint8_t *bytes, size_t len);

@@ -65,7 +65,20 @@ attack_on_control(enum attack a)
 	return a == ATTACK_RANDOM_CONTROL || a == ATTACK_OVERSIZE_CONTROL;
 }
 
-enum kind { TEXT, FLAG, UINT, UINT64, NUMBER, PERCENT, ADDRESS, RANGE, TARGET, STYLE, ATTACK, HELP };
+enum kind {
+	TEXT,
+	FLAG,
+	UINT,
+	UINT64,
+	NUMBER,
+	PERCENT,
+	ADDRESS,
+	RANGE,
+	TARGET,
+	STYLE,
+	ATTACK,
+	HELP
+};
 
 struct row {
 	const char *name;

@@ -9,7 +9,7 @@
 
 #include "common/cursor.h"
 
-#define PROBE_MAGIC 0x70686170u
+#define PROBE_MAGIC   0x70686170u
 #define DONT_FRAGMENT 0x4000
 #define FRAGMENT_BITS 0x3fff /* more fragments, offset */
 

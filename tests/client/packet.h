@@ -12,11 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PACKET_IP_LEN	 20
-#define PACKET_HEADERS	 28	/* IPv4 and ICMP echo, or IPv4 and UDP */
-#define PACKET_PROBE_LEN 24	/* least payload */
-#define PACKET_ICMP	 1
-#define PACKET_UDP	 17
+#define PACKET_IP_LEN    20
+#define PACKET_HEADERS   28 /* IPv4 and ICMP echo, or IPv4 and UDP */
+#define PACKET_PROBE_LEN 24 /* least payload */
+#define PACKET_ICMP      1
+#define PACKET_UDP       17
 
 struct probe {
 	uint32_t session;
@@ -25,11 +25,11 @@ struct probe {
 };
 
 struct packet {
-	uint32_t src, dst;	/* host order */
-	uint8_t protocol;	/* PACKET_ICMP, PACKET_UDP */
-	uint8_t icmp_type;	/* 0 = echo reply, 8 = echo request */
-	uint16_t id;		/* ICMP echo identifier */
-	uint16_t sport, dport;	/* UDP */
+	uint32_t src, dst;     /* host order */
+	uint8_t protocol;      /* PACKET_ICMP, PACKET_UDP */
+	uint8_t icmp_type;     /* 0 = echo reply, 8 = echo request */
+	uint16_t id;           /* ICMP echo identifier */
+	uint16_t sport, dport; /* UDP */
 	struct probe probe;
 };
 

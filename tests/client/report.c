@@ -113,8 +113,8 @@ one_session(const struct session *s)
 	json_object_set_new(o, "user", json_string(s->user));
 	json_object_set_new(o, "connected", json_boolean(s->ever_up && !s->lost));
 	json_object_set_new(o, "lost", json_boolean(s->lost));
-	json_object_set_new(o, "reason",
-	    s->why != REASON_NONE ? json_string(reason_name(s->why)) : json_null());
+	json_object_set_new(
+	    o, "reason", s->why != REASON_NONE ? json_string(reason_name(s->why)) : json_null());
 	json_object_set_new(o, "detail", json_string(s->detail));
 	put_ip(o, "source", s->control->local_ip);
 	put_ip(o, "address", s->address);
@@ -129,11 +129,13 @@ one_session(const struct session *s)
 	json_object_set_new(o, "ping", stream(&s->traffic.ping));
 	json_object_set_new(o, "udp", stream(&s->traffic.udp));
 	json_object_set_new(o, "gap_ms", json_real((double)stream_gap_us(&s->traffic.ping) / 1000));
-	json_object_set_new(o, "udp_gap_ms", json_real((double)stream_gap_us(&s->traffic.udp) / 1000));
+	json_object_set_new(
+	    o, "udp_gap_ms", json_real((double)stream_gap_us(&s->traffic.udp) / 1000));
 	for (enum step i = STEP_TCP; i <= STEP_IPCP; i++) {
 		if (s->marks[i] < before)
 			continue;
-		json_object_set_new(steps, step_name(i), json_real((double)(s->marks[i] - before) / 1000));
+		json_object_set_new(
+		    steps, step_name(i), json_real((double)(s->marks[i] - before) / 1000));
 		before = s->marks[i];
 	}
 	json_object_set_new(o, "steps_ms", steps);
@@ -230,9 +232,9 @@ ppp(const struct client *c)
 
 	for (unsigned i = 0; i < c->n_sessions; i++) {
 		const struct session *s = &c->sessions[i];
-		uint64_t const one[9] = {s->n.encrypted_sent, s->n.encrypted_received, s->n.mppe_late,
-		    s->n.mppe_bad, s->n.insane, s->n.skipped, s->n.clear_ip, s->n.reset_acks,
-		    s->n.protocol_rejects};
+		uint64_t const one[9] = {s->n.encrypted_sent, s->n.encrypted_received,
+		    s->n.mppe_late, s->n.mppe_bad, s->n.insane, s->n.skipped, s->n.clear_ip,
+		    s->n.reset_acks, s->n.protocol_rejects};
 
 		for (unsigned k = 0; k < 9; k++)
 			n[k] += one[k];
@@ -263,7 +265,7 @@ attack_survived(const struct client *c)
 	if (attack_on_control(c->o->attack))
 		return s->lost || s->redials > 0;
 	return c->attack->sent == ATTACK_PACKETS && !s->lost && s->redials == 0 &&
-	    s->traffic.ping.received + s->traffic.udp.received > c->attack->answers_at_end;
+	       s->traffic.ping.received + s->traffic.udp.received > c->attack->answers_at_end;
 }
 
 static json_t *
@@ -278,7 +280,7 @@ attack(const struct client *c)
 	    (json_int_t)c->attack->answers_before, "answers_during",
 	    (json_int_t)(c->attack->answers_at_end - c->attack->answers_before), "answers_after",
 	    (json_int_t)(s->traffic.ping.received + s->traffic.udp.received -
-		c->attack->answers_at_end));
+			 c->attack->answers_at_end));
 }
 
 static json_t *
@@ -353,8 +355,8 @@ put_first(json_t *o, const struct session *s)
 	put(o, "mtu", s->mtu);
 	snprintf(bits, sizeof(bits), "%08x", s->mppe_bits);
 	json_object_set_new(o, "mppe", json_string(bits));
-	json_object_set_new(o, "reason",
-	    s->why != REASON_NONE ? json_string(reason_name(s->why)) : json_null());
+	json_object_set_new(
+	    o, "reason", s->why != REASON_NONE ? json_string(reason_name(s->why)) : json_null());
 	json_object_set_new(o, "detail", json_string(s->detail));
 	put(o, "chap_error", s->chap_error);
 }
@@ -365,7 +367,7 @@ report_print(struct client *c)
 	struct sums n = add_up(c);
 	double seconds = (double)(c->last_up_us - c->start_us) / 1e6;
 	bool ok = n.all_well && n.lost_packets <= c->o->max_loss &&
-	    (c->o->attack == ATTACK_NONE || attack_survived(c));
+		  (c->o->attack == ATTACK_NONE || attack_survived(c));
 	json_t *o = json_object(), *list;
 
 	json_object_set_new(o, "ok", json_boolean(ok));

@@ -8,6 +8,6 @@
 
 #include "tests/client/client.h"
 
-bool report_print(struct client *c);	/* true = exit 0 */
+bool report_print(struct client *c); /* true = exit 0 */
 
 #endif

@@ -18,7 +18,7 @@ struct samples {
 	uint64_t random;
 };
 
-void samples_add(struct samples *s, uint64_t value);	/* dropped if there is no memory */
+void samples_add(struct samples *s, uint64_t value); /* dropped if there is no memory */
 void samples_fini(struct samples *s);
 /* Nearest rank, q in 0..1; sorts. 0 if there is none. */
 uint32_t samples_quantile(struct samples *s, double q);

@@ -14,17 +14,17 @@
 #include "tests/client/control.h"
 #include "tests/client/gre_io.h"
 
-#define RX_WINDOW	32
-#define RX_TIMEOUT_US	100000
-#define ACK_DELAY_MS	50
-#define OPENED		9	/* RFC 1661 §4.2 */
-#define MPPE_BITS	0x01000040u
-#define CHAP_SUCCESS	3
-#define CHAP_FAILURE	4
-#define LCP_TERMINATE	5
+#define RX_WINDOW           32
+#define RX_TIMEOUT_US       100000
+#define ACK_DELAY_MS        50
+#define OPENED              9 /* RFC 1661 §4.2 */
+#define MPPE_BITS           0x01000040u
+#define CHAP_SUCCESS        3
+#define CHAP_FAILURE        4
+#define LCP_TERMINATE       5
 #define LCP_PROTOCOL_REJECT 8
-#define CCP_RESET_ACK	15
-#define LCP_ECHO_FAILURE 4
+#define CCP_RESET_ACK       15
+#define LCP_ECHO_FAILURE    4
 
 static void
 register_call(struct session *s, bool on)
@@ -201,11 +201,11 @@ timer_cb(void *arg)
 	enum reason why = REASON_OCRP_TIMEOUT;
 
 	if (s->state == SESSION_LINK)
-		why = s->n.received == 0	   ? REASON_GRE_SILENT
-		    : s->marks[STEP_LCP] == 0	   ? REASON_LCP
-		    : s->marks[STEP_AUTH] == 0	   ? REASON_AUTH_TIMEOUT
-		    : s->marks[STEP_CCP] == 0	   ? REASON_MPPE_REFUSED
-						   : REASON_IPCP;
+		why = s->n.received == 0         ? REASON_GRE_SILENT
+		      : s->marks[STEP_LCP] == 0  ? REASON_LCP
+		      : s->marks[STEP_AUTH] == 0 ? REASON_AUTH_TIMEOUT
+		      : s->marks[STEP_CCP] == 0  ? REASON_MPPE_REFUSED
+						 : REASON_IPCP;
 	end_call(s, why, "timeout");
 }
 
@@ -241,8 +241,9 @@ send_gre(struct session *s, const struct gre_header *h, const uint8_t *payload, 
 		return;
 	if (h->has_ack)
 		s->n.acks_sent++;
-	/* Set-up is spared: what is tested is that an established session lives. Lone acknowledgements
-	 * are spared: they take no number, so the far end could not count what happened to them. */
+	/* Set-up is spared: what is tested is that an established session lives. Lone
+	 * acknowledgements are spared: they take no number, so the far end could not count what
+	 * happened to them. */
 	if (s->state != SESSION_UP || !h->has_seq || !faults_any(&s->client->faults)) {
 		emit_cb(s, bytes, wr_len(&w));
 		return;
@@ -335,7 +336,8 @@ session_receive(struct session *s, const uint8_t *bytes, size_t len)
 	if (s->state == SESSION_CALLING)
 		keep_early(s, bytes, len);
 	else if (s->state == SESSION_UP && faults_any(&s->client->faults_receive))
-		faults_pass(&s->client->faults_receive, &s->rx_slot, bytes, len, len, receive_one, s);
+		faults_pass(
+		    &s->client->faults_receive, &s->rx_slot, bytes, len, len, receive_one, s);
 	else
 		receive_one(s, bytes, len);
 }
@@ -371,7 +373,7 @@ decrypt(struct session *s, const uint8_t *bytes, size_t len)
 		protocol = (uint16_t)(protocol << 8 | rd_u8(&r));
 	errno = 0;
 	sane = rd_ok(&r) && protocol == PPP_IP &&
-	    (packet_parse(r.p, rd_left(&r), &p) == 0 || errno == ENOMSG) && p.dst == s->address;
+	       (packet_parse(r.p, rd_left(&r), &p) == 0 || errno == ENOMSG) && p.dst == s->address;
 	if (sane || skipped == 0)
 		mppe_commit(&s->recv_key, &next);
 	else
@@ -399,7 +401,8 @@ watch(struct session *s, uint16_t protocol, const uint8_t *payload, size_t len)
 			s->chap_error = (unsigned)strtoul(text + 2, NULL, 10);
 	}
 	if (protocol == PPP_LCP && code == LCP_TERMINATE && len > 4)
-		snprintf(s->said, sizeof(s->said), "%s", log_quote((const char *)payload + 4, len - 4));
+		snprintf(
+		    s->said, sizeof(s->said), "%s", log_quote((const char *)payload + 4, len - 4));
 	s->n.reset_acks += protocol == PPP_CCP && code == CCP_RESET_ACK;
 	s->n.protocol_rejects += protocol == PPP_LCP && code == LCP_PROTOCOL_REJECT;
 }
@@ -731,8 +734,9 @@ session_call_reply(struct session *s, const struct pptp_message *m)
 	timer_set(&s->timer, (uint64_t)s->client->o->timeout_s * 1000);
 	if (s->client->o->style == PPP_STYLE_WINDOWS)
 		control_send(s->control, &(struct pptp_message){.type = PPTP_SLI,
-		    .peer_call_id = s->peer_call_id, .send_accm = 0xffffffff,
-		    .recv_accm = 0xffffffff});
+					     .peer_call_id = s->peer_call_id,
+					     .send_accm = 0xffffffff,
+					     .recv_accm = 0xffffffff});
 	if (s->state != SESSION_LINK)
 		return;
 	s->ppp = ppp_new(s->client->loop, &s->config, &link_ops, s);

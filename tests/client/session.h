@@ -17,37 +17,43 @@
 
 #define SESSION_NAME_MAX  256
 #define SESSION_EARLY_MAX 4
-#define SESSION_FRAME_MAX 1600	/* a PPP frame as GRE carries it */
+#define SESSION_FRAME_MAX 1600 /* a PPP frame as GRE carries it */
 
-enum session_state { SESSION_IDLE, SESSION_CALLING, SESSION_LINK, SESSION_UP, SESSION_CLOSING };
+enum session_state {
+	SESSION_IDLE,
+	SESSION_CALLING,
+	SESSION_LINK,
+	SESSION_UP,
+	SESSION_CLOSING
+};
 
 struct session {
 	struct client *client;
 	struct control *control;
 	unsigned number;
 	enum session_state state;
-	bool wanted;			/* to be called when the connection is ready */
-	bool settled;			/* came up, or failed for good */
+	bool wanted;  /* to be called when the connection is ready */
+	bool settled; /* came up, or failed for good */
 	bool ever_up, lost, link_up;
-	enum reason why;		/* of the last failure or loss */
+	enum reason why; /* of the last failure or loss */
 	char detail[128];
-	char said[64];			/* the server, in its Terminate-Request */
+	char said[64]; /* the server, in its Terminate-Request */
 
 	char user[SESSION_NAME_MAX], password[SESSION_NAME_MAX];
 	struct ppp_config config;
 	struct ppp *ppp;
-	struct timer timer;		/* deadline of a step */
-	struct timer gre_timer;		/* lone acknowledgement, gaps */
-	struct timer hold_timer;	/* faults: the held packet's */
+	struct timer timer;      /* deadline of a step */
+	struct timer gre_timer;  /* lone acknowledgement, gaps */
+	struct timer hold_timer; /* faults: the held packet's */
 	struct timer bury_timer;
 
 	uint16_t call_id, peer_call_id;
 	struct gre_tx tx;
 	struct gre_rx rx;
 	struct gre_ack ack;
-	bool rx_live;			/* rx was initialised and must be finished */
+	bool rx_live; /* rx was initialised and must be finished */
 	struct fault_slot tx_slot, rx_slot;
-	struct {			/* GRE that overtook the Outgoing-Call-Reply */
+	struct { /* GRE that overtook the Outgoing-Call-Reply */
 		uint8_t *bytes;
 		size_t len;
 	} early[SESSION_EARLY_MAX];
@@ -55,15 +61,15 @@ struct session {
 
 	struct mppe send_key, recv_key;
 	bool armed;
-	bool compress_protocol, compress_address;	/* the server accepts it */
+	bool compress_protocol, compress_address; /* the server accepts it */
 	uint32_t mppe_bits;
 	uint32_t address;
 	uint32_t dns[2];
 	uint16_t mtu;
-	unsigned chap_error;		/* from E=, 0 = none */
-	bool success_seen, verified;	/* CHAP Success with S=; and the library found it right */
+	unsigned chap_error;         /* from E=, 0 = none */
+	bool success_seen, verified; /* CHAP Success with S=; and the library found it right */
 
-	uint64_t marks[STEPS];		/* us, when the step was done; 0 = not yet */
+	uint64_t marks[STEPS]; /* us, when the step was done; 0 = not yet */
 	uint64_t began_us, lost_ms;
 	unsigned redials;
 	struct traffic traffic;
@@ -72,7 +78,7 @@ struct session {
 		uint64_t received, bad_header, acks_sent, acks_received;
 		uint64_t frame_bad, clear_ip, mppe_late, mppe_bad, insane, skipped;
 		uint64_t encrypted_sent, encrypted_received, reset_acks, protocol_rejects;
-		struct gre_rx_stats rx_before;	/* of calls that are over */
+		struct gre_rx_stats rx_before; /* of calls that are over */
 	} n;
 };
 
@@ -90,11 +96,12 @@ void session_receive(struct session *s, const uint8_t *bytes, size_t len);
 
 /* An inner packet, encrypted. False if the link is not up. */
 bool session_send_ip(struct session *s, const uint8_t *packet, size_t len);
-/* The same in parts, for attacks: the PPP frame (length, or 0), and any frame with the next number. */
+/* The same in parts, for attacks: the PPP frame (length, or 0), and any frame with the next number.
+ */
 size_t session_encrypt(struct session *s, uint16_t protocol, const uint8_t *bytes, size_t len,
     uint8_t out[static SESSION_FRAME_MAX]);
 void session_send_ppp(struct session *s, const uint8_t *frame, size_t len);
-void session_close(struct session *s);	/* Terminate-Request, Call-Clear-Request */
+void session_close(struct session *s); /* Terminate-Request, Call-Clear-Request */
 /* Numbers of all calls so far. */
 void session_gre_stats(const struct session *s, struct gre_rx_stats *sum);
 

@@ -18,7 +18,7 @@
 #include "common/loop.h"
 #include "pptpd/wire/pptp.h"
 
-#define OPEN_MS 10000	/* for all of them */
+#define OPEN_MS 10000 /* for all of them */
 
 struct silent {
 	const struct options *o;
@@ -134,8 +134,8 @@ static void
 report(const struct silent *s)
 {
 	json_t *o = json_pack("{s:b,s:i,s:i,s:i,s:i,s:I}", "ok", s->opened == s->o->silent, "asked",
-	    (int)s->o->silent, "opened", (int)s->opened, "failed", (int)s->failed,
-	    "closed_by_peer", (int)s->closed, "open_ms", (json_int_t)(s->opened_ms - s->start_ms));
+	    (int)s->o->silent, "opened", (int)s->opened, "failed", (int)s->failed, "closed_by_peer",
+	    (int)s->closed, "open_ms", (json_int_t)(s->opened_ms - s->start_ms));
 
 	json_dumpf(o, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
 	putchar('\n');

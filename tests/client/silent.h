@@ -8,6 +8,6 @@
 
 #include "tests/client/options.h"
 
-int silent_run(const struct options *o);	/* the exit status: 0 = all were opened */
+int silent_run(const struct options *o); /* the exit status: 0 = all were opened */
 
 #endif

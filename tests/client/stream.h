@@ -10,15 +10,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define STREAM_WINDOW 4096	/* numbers behind the highest that are remembered */
+#define STREAM_WINDOW 4096 /* numbers behind the highest that are remembered */
 
 struct stream {
 	uint64_t sent, received;
 	uint64_t duplicates;
-	uint64_t reordered;	/* answered after a higher number was */
-	uint64_t foreign;	/* never sent, or too old to tell from a duplicate */
-	uint64_t down;		/* of those sent: while there was no link to send them on */
-	uint64_t highest;	/* valid if received > 0 */
+	uint64_t reordered; /* answered after a higher number was */
+	uint64_t foreign;   /* never sent, or too old to tell from a duplicate */
+	uint64_t down;      /* of those sent: while there was no link to send them on */
+	uint64_t highest;   /* valid if received > 0 */
 	uint64_t seen[STREAM_WINDOW / 64];
 	uint64_t first_us, last_us, last_answer_us;
 	uint64_t gap_us;

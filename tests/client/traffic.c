@@ -9,7 +9,7 @@
 
 #define GRACE_MS   1500
 #define UDP_SOURCE 20000
-#define BURST_MAX  256	/* packets a turn: the sender catches up, but not all at once */
+#define BURST_MAX  256 /* packets a turn: the sender catches up, but not all at once */
 #define PACKET_MAX 1500
 
 static const struct options *
@@ -152,8 +152,8 @@ traffic_answer(struct traffic *t, const struct packet *p)
 	struct stream *st = p->protocol == PACKET_ICMP ? &t->ping : &t->udp;
 	uint64_t now_us = client_now_us();
 	bool ours = p->probe.session == t->session->number &&
-	    (p->protocol == PACKET_ICMP ? p->icmp_type == 0 && p->src == o->ping_ip
-					: p->src == o->udp_ip && p->sport == o->udp_port);
+		    (p->protocol == PACKET_ICMP ? p->icmp_type == 0 && p->src == o->ping_ip
+						: p->src == o->udp_ip && p->sport == o->udp_port);
 
 	if (!ours) {
 		t->damaged++;

@@ -17,17 +17,17 @@ struct traffic {
 	struct session *session;
 	struct stream ping, udp;
 	struct timer timer;
-	struct timer grace;		/* answers to the last packets may still come */
+	struct timer grace; /* answers to the last packets may still come */
 	uint64_t began_us;
-	uint64_t damaged;		/* answers that did not bear what was sent */
-	bool started, stopped, done;	/* stopped = sends no more; done = waits no more */
+	uint64_t damaged;            /* answers that did not bear what was sent */
+	bool started, stopped, done; /* stopped = sends no more; done = waits no more */
 };
 
 void traffic_init(struct traffic *t, struct session *s);
 void traffic_fini(struct traffic *t);
-void traffic_start(struct traffic *t);	/* the link came up; only the first time counts */
+void traffic_start(struct traffic *t); /* the link came up; only the first time counts */
 void traffic_stop(struct traffic *t);
-bool traffic_wanted(const struct traffic *t);	/* the command line asks for any */
+bool traffic_wanted(const struct traffic *t); /* the command line asks for any */
 void traffic_answer(struct traffic *t, const struct packet *p);
 /* A regular packet of the session, as attacks imitate it; length or 0. */
 size_t traffic_imitate(struct traffic *t, uint32_t source, uint8_t *out, size_t size);
