@@ -102,6 +102,11 @@ size_t session_encrypt(struct session *s, uint16_t protocol, const uint8_t *byte
     uint8_t out[static SESSION_FRAME_MAX]);
 void session_send_ppp(struct session *s, const uint8_t *frame, size_t len);
 void session_close(struct session *s); /* Terminate-Request, Call-Clear-Request */
+/* Between session.c and session_data.c: timers, packets that came early, and how far set-up is. */
+void session_gre_cb(void *arg);
+void session_hold_cb(void *arg);
+void session_take_early(struct session *s);
+void session_mark(struct session *s, enum step step);
 /* Numbers of all calls so far. */
 void session_gre_stats(const struct session *s, struct gre_rx_stats *sum);
 
