@@ -5,55 +5,12 @@
  * changed. With --check it writes nothing and shows what differs.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "hagent/hagent.h"
 #include "hagent/render.h"
-
-static int
-write_all(int fd, const char *text)
-{
-	size_t len = strlen(text);
-
-	while (len > 0) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		text += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-/* A new file beside path, synced, then moved over it. */
-static int
-replace_file(const char *path, const char *text)
-{
-	char *temporary;
-	int fd, rc = -1;
-
-	if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
-		return -1;
-	fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd >= 0) {
-		if (write_all(fd, text) == 0 && fchmod(fd, 0644) == 0 && fsync(fd) == 0 &&
-		    rename(temporary, path) == 0)
-			rc = 0;
-		else
-			unlink(temporary);
-		close(fd);
-	}
-	free(temporary);
-	return rc;
-}
 
 static const char *
 next_line(const char *s)
@@ -111,7 +68,7 @@ render_one(const struct hagent *h, const struct render_file *file, const char *t
 	if (have && strcmp(have, text) == 0) {
 		/* as it should be */
 	} else if (!check) {
-		if (replace_file(path, text) < 0)
+		if (hagent_replace(h, file->path, text, 0644) < 0)
 			status = hagent_fail("%s: %s", path, strerror(errno));
 		else
 			printf("wrote %s\n", path);
@@ -127,26 +84,87 @@ render_one(const struct hagent *h, const struct render_file *file, const char *t
 	return status;
 }
 
+/* errno of render_text(), for people. */
 static int
-render_all(const struct hagent *h, const struct cluster *c, bool check)
+fail_to_render(const struct hagent *h, const char *path)
 {
-	const struct cluster_node *us = cluster_node(c, h->node);
-	char *texts[8] = {NULL};
+	switch (errno) {
+	case EINVAL:
+		return hagent_fail("--root: got \"%s\", want a path of letters, digits, -, _, +, . "
+				   "and /",
+		    h->root);
+	case ENAMETOOLONG:
+		return hagent_fail("--root: got \"%s\", want one that leaves room for a socket's "
+				   "name",
+		    h->root);
+	case EBADMSG:
+		return hagent_fail("%s%s: got something else, want the peer's public keys: hagent "
+				   "keys import",
+		    h->root, HAGENT_SSH);
+	default:
+		return hagent_fail("%s: %s", path, strerror(errno));
+	}
+}
+
+static int
+check_interfaces(const struct hagent *h, const struct cluster_node *us)
+{
+	struct conf_errors e = {0};
+	char *file = hagent_path(h, HAGENT_CLUSTER);
+	int status = cluster_check_interfaces(us, file, &e) < 0 ? HAGENT_FAIL : HAGENT_OK;
+
+	if (e.text)
+		fputs(e.text, stderr);
+	conf_errors_fini(&e);
+	free(file);
+	return status;
+}
+
+static int
+render_all(const struct hagent *h, const struct render *r, bool check)
+{
+	char *texts[16] = {NULL};
 	int status = HAGENT_OK;
 
-	if (!us)
-		return hagent_fail("--node: got \"%s\", want %s or %s", h->node, c->nodes[0].name,
-		    c->nodes[1].name);
 	/* All of them before the first is written. */
 	for (size_t i = 0; i < render_n_files && status == HAGENT_OK; i++) {
-		texts[i] = render_text(c, us, &render_files[i]);
+		texts[i] = render_text(r, &render_files[i]);
 		if (!texts[i])
-			status = hagent_fail("%s: %s", render_files[i].path, strerror(errno));
+			status = fail_to_render(h, render_files[i].path);
 	}
 	for (size_t i = 0; i < render_n_files && texts[i] && (status == HAGENT_OK || check); i++)
 		status |= render_one(h, &render_files[i], texts[i], check);
 	for (size_t i = 0; i < render_n_files; i++)
 		free(texts[i]);
+	return status;
+}
+
+static int
+render(const struct hagent *h, const struct cluster *c, bool check)
+{
+	char *hagent = hagent_program("hagent"), *pptpd = hagent_program("pptpd");
+	char *peer_id = hagent_read(h, HAGENT_PEER_ID),
+	     *peer_host = hagent_read(h, HAGENT_PEER_HOST);
+	const struct render r = {.cluster = c,
+	    .us = cluster_node(c, h->node),
+	    .root = h->root,
+	    .hagent = hagent,
+	    .pptpd = pptpd,
+	    .peer_id = peer_id,
+	    .peer_host = peer_host};
+	int status;
+
+	if (!r.us)
+		status = hagent_fail("--node: got \"%s\", want %s or %s", h->node, c->nodes[0].name,
+		    c->nodes[1].name);
+	else if ((status = check_interfaces(h, r.us)) == HAGENT_OK)
+		status = render_all(h, &r, check);
+	if (status == HAGENT_OK && !check && (!peer_id || !peer_host))
+		puts("the peer's keys are missing: hagent keys import, then render again");
+	free(hagent);
+	free(pptpd);
+	free(peer_id);
+	free(peer_host);
 	return status;
 }
 
@@ -162,7 +180,7 @@ cmd_render(const struct hagent *h, int argc, char **argv)
 	struct cluster *c = hagent_cluster(h);
 	if (!c)
 		return HAGENT_FAIL;
-	int status = render_all(h, c, check);
+	int status = render(h, c, check);
 	cluster_free(c);
 	return status;
 }

@@ -9,6 +9,7 @@
 #define HAGENT_HAGENT_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "hagent/cluster.h"
 
@@ -77,6 +78,7 @@ struct command {
 	int (*run)(const struct hagent *h, int argc, char **argv);
 };
 
+int cmd_keys(const struct hagent *h, int argc, char **argv);
 int cmd_render(const struct hagent *h, int argc, char **argv);
 int cmd_check_config(const struct hagent *h, int argc, char **argv);
 int cmd_guard(const struct hagent *h, int argc, char **argv);
@@ -90,6 +92,16 @@ int hagent_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int hagent_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* HAGENT_USAGE */
 /* The file's text below the root, malloc'd, or NULL with errno. */
 char *hagent_read(const struct hagent *h, const char *path);
+/*
+ * Replaces the file below the root by a new one with that content and mode, synced: whoever reads
+ * it sees the old text or the new one. 0, or -1 with errno.
+ */
+int hagent_replace(const struct hagent *h, const char *path, const char *text, mode_t mode);
+/*
+ * Where a program of ours is, malloc'd: hagent itself for "hagent", else beside it as installed or
+ * in a build tree (../NAME/NAME), else /usr/sbin/NAME. Exits on ENOMEM.
+ */
+char *hagent_program(const char *name);
 /* Reads and checks cluster.conf; its messages go to stderr. NULL after errors. */
 struct cluster *hagent_cluster(const struct hagent *h);
 

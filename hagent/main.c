@@ -16,10 +16,12 @@
 static const struct command commands[] = {
     {"check-config", "", "read cluster.conf and say what is wrong with it", cmd_check_config},
     {"render", "[-n | --check]",
-	"write guard.nft, gateway.nft and sysctl.conf; -n: check cluster.conf only; --check: show "
+	"write all files that cluster.conf decides; -n: check cluster.conf only; --check: show "
 	"what "
 	"differs",
 	cmd_render},
+    {"keys", "init | show | import ID.pub HOST.pub",
+	"make this gateway's keys; take in the public ones of the peer", cmd_keys},
     {"guard", "load | unload | hold on|off [calls|unknown] | status",
 	"the rules that keep the kernel from ending live sessions", cmd_guard},
     {"firewall", "apply [--force] | remove | gate open|shut | status", "the gateway's rules",

@@ -11,18 +11,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "common/marks.h"
 #include "common/template.h"
 #include "firewall/fw.h"
 #include "hagent/hagent.h"
+#include "hagent/pubkey.h"
+#include "keepalived/template.h"
+#include "sync/template.h"
 
-#define VARS_MAX 40
+#define VARS_MAX 80
 
 const struct render_file render_files[] = {
     {HAGENT_GUARD, fw_guard_template},
     {HAGENT_GATEWAY, fw_gateway_template},
     {HAGENT_SYSCTL, fw_sysctl_template},
+    {HAGENT_KEEPALIVED, keepalived_template},
+    {HAGENT_CONNTRACKD, conntrackd_template},
+    {HAGENT_SSHD, sshd_config_template},
+    {HAGENT_AUTHORIZED, authorized_keys_template},
+    {HAGENT_KNOWN_HOSTS, known_hosts_template},
 };
 const size_t render_n_files = sizeof(render_files) / sizeof(render_files[0]);
 
@@ -201,6 +210,12 @@ write_snat(FILE *out, const void *arg)
 		write_snat_of(out, v, v->c->tunnel.network);
 	if (v->c->nat.lan_to_wan)
 		write_snat_of(out, v, v->c->vip_lan);
+	if (v->c->nat.tunnel_to_lan) {
+		struct cluster_net from = v->c->tunnel.network;
+
+		fprintf(out, "oifname \"%s\" ip saddr %s/%u snat ip to %s\n", v->us->lan_if,
+		    conf_ipv4(from.address), from.prefix, conf_ipv4(v->c->vip_lan.address));
+	}
 }
 
 /* In sysctl's slash form, since an interface's name may hold a dot. */
@@ -289,17 +304,155 @@ put_rules(struct vars *vars, const struct cluster *c, const struct cluster_node 
 	put_stream(vars, "INTERFACES", write_interfaces, us);
 }
 
+static unsigned
+clamp(unsigned long value, unsigned min, unsigned max)
+{
+	return value < min ? min : value > max ? max : (unsigned)value;
+}
+
+static unsigned
+power_of_two(unsigned at_least)
+{
+	unsigned n = 1;
+
+	while (n < at_least)
+		n *= 2;
+	return n;
+}
+
+/* A client has some dozens of flows open; a socket buffer holds some milliseconds of all clients.
+ */
+static void
+put_sizes(struct vars *vars, const struct cluster *c)
+{
+	unsigned sessions = c->limits.sessions;
+	unsigned entries = power_of_two(clamp(64UL * sessions, 65536, 1u << 22));
+
+	put(vars, "CONNTRACK_ENTRIES", "%u", entries);
+	put(vars, "CONNTRACK_BUCKETS", "%u", entries / 4);
+	put(vars, "CONNTRACK_CACHE", "%u", entries * 2);
+	put(vars, "SOCKET_BUFFER", "%u", clamp(16384UL * sessions, 4u << 20, 64u << 20));
+	put(vars, "BACKLOG", "%u", clamp(sessions, 4096, 65535));
+	put(vars, "NETDEV_BACKLOG", "%u", clamp(4UL * sessions, 4096, 65536));
+	put(vars, "NEIGHBOURS", "%u", clamp(2UL * sessions, 4096, 131072));
+	put(vars, "NEIGHBOURS_HALF", "%u", clamp(2UL * sessions, 4096, 131072) / 2);
+	put(vars, "NEIGHBOURS_LOW", "%u", clamp(2UL * sessions, 4096, 131072) / 4);
+}
+
+static void
+write_node_addresses(FILE *out, const void *arg)
+{
+	const struct cluster *c = arg;
+
+	for (size_t i = 0; i < CLUSTER_NODES; i++)
+		fprintf(out, "IPv4_address %s\nIPv4_address %s\n", conf_ipv4(c->nodes[i].wan),
+		    conf_ipv4(c->nodes[i].lan));
+}
+
+/* keepalived and conntrackd. The interval of adverts is a decimal fraction of seconds. */
+static void
+put_pair(struct vars *vars, const struct cluster *c, const struct cluster_node *us)
+{
+	unsigned advert = c->pair.advert_interval_ms / 10;
+
+	put(vars, "NODE", "%s", us->name);
+	put(vars, "INSTANCE", "%s", HAGENT_INSTANCE);
+	put(vars, "VRRP_ID", "%u", c->pair.vrrp_id);
+	put(vars, "PRIORITY", "%u", cluster_priority(c, us));
+	put(vars, "ADVERT", "%u.%02u", advert / 100, advert % 100);
+	put(vars, "GARP_REPEAT", "%u", c->pair.garp_repeat);
+	put(vars, "GARP_REFRESH", "%u", c->pair.garp_refresh_s);
+	put_ip(vars, "US_WAN", us->wan);
+	put_ip(vars, "US_LAN", us->lan);
+	put_ip(vars, "US_SYNC", us->sync);
+	put(vars, "VIP_WAN_NET", "%s/%u", conf_ipv4(c->vip_wan.address), c->vip_wan.prefix);
+	put(vars, "VIP_LAN_NET", "%s/%u", conf_ipv4(c->vip_lan.address), c->vip_lan.prefix);
+	put(vars, "CONNTRACKD_PORT", "%u", c->sync.conntrackd_port);
+	put_stream(vars, "NODE_ADDRESSES", write_node_addresses, c);
+}
+
+/* command: how hagent is called for this node. */
+static void
+put_paths(struct vars *vars, const struct render *r, const char *command)
+{
+	put(vars, "ROOT", "%s", r->root);
+	put(vars, "HAGENT", "%s", command);
+	put(vars, "PPTPD", "%s", r->pptpd);
+	put(vars, "USER", "%s", HAGENT_USER);
+	put(vars, "FIFO", "%s", HAGENT_NOTIFY_FIFO);
+	put(vars, "HEALTH", "%s", HAGENT_HEALTH);
+	put(vars, "CONNTRACKD_LOCK", "%s", HAGENT_CONNTRACKD_LOCK);
+	put(vars, "CONNTRACKD_SOCKET", "%s", HAGENT_CONNTRACKD_SOCKET);
+	put(vars, "HOST_KEY", "%s", HAGENT_HOST_KEY);
+	put(vars, "SSHD_PID", "%s", HAGENT_SSHD_PID);
+	put(vars, "AUTHORIZED", "%s", HAGENT_AUTHORIZED);
+}
+
+/* Without a key the line is missing, and nobody is let in. */
+static int
+put_keys(struct vars *vars, const struct render *r, const char *command)
+{
+	const struct cluster_node *peer = cluster_peer(r->cluster, r->us);
+	char sync[16], lan[16], wan[16], key[PUBKEY_MAX];
+
+	snprintf(sync, sizeof(sync), "%s", conf_ipv4(peer->sync));
+	snprintf(lan, sizeof(lan), "%s", conf_ipv4(peer->lan));
+	snprintf(wan, sizeof(wan), "%s", conf_ipv4(peer->wan));
+	key[0] = '\0';
+	if (r->peer_id && pubkey_parse(r->peer_id, key) < 0)
+		return -1;
+	if (*key)
+		put(vars, "AUTHORIZED_KEY", "restrict,from=\"%s,%s,%s\",command=\"%s serve\" %s %s",
+		    sync, lan, wan, command, key, peer->name);
+	else
+		put(vars, "AUTHORIZED_KEY", "# none yet: hagent keys import");
+	key[0] = '\0';
+	if (r->peer_host && pubkey_parse(r->peer_host, key) < 0)
+		return -1;
+	unsigned port = r->cluster->sync.ssh_port;
+	if (*key)
+		put(vars, "KNOWN_HOSTS", "[%s]:%u %s\n[%s]:%u %s\n[%s]:%u %s\n", sync, port, key,
+		    lan, port, key, wan, port, key);
+	else
+		put(vars, "KNOWN_HOSTS", "# none yet: hagent keys import");
+	return 0;
+}
+
+/* Paths stand in files of five grammars, one of them a shell's: no character needs quoting. */
+static bool
+is_plain(const char *path)
+{
+	return path[strspn(path,
+		   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+")] == '\0';
+}
+
 char *
-render_text(const struct cluster *c, const struct cluster_node *us, const struct render_file *file)
+render_text(const struct render *r, const struct render_file *file)
 {
 	struct vars vars = {.n = 0};
-	char *text = NULL;
+	char *text = NULL, command[1024];
 
+	if (!is_plain(r->root) || !is_plain(r->hagent) || !is_plain(r->pptpd)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	int n = snprintf(command, sizeof(command), "%s --node %s%s%s", r->hagent, r->us->name,
+	    *r->root ? " --root " : "", r->root);
+	if ((size_t)n >= sizeof(command) || strlen(r->root) + sizeof(HAGENT_CONNTRACKD_SOCKET) >
+						sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
+		errno = ENAMETOOLONG;
+		return NULL;
+	}
 	put(&vars, "ORIGIN", "Rendered by hagent from %s for node %s; changes made here are lost.",
-	    HAGENT_CLUSTER, us->name);
-	put_addresses(&vars, c, us);
-	put_rules(&vars, c, us);
-	if (vars.failed)
+	    HAGENT_CLUSTER, r->us->name);
+	put_addresses(&vars, r->cluster, r->us);
+	put_rules(&vars, r->cluster, r->us);
+	put_sizes(&vars, r->cluster);
+	put_pair(&vars, r->cluster, r->us);
+	put_paths(&vars, r, command);
+	if (put_keys(&vars, r, command) < 0)
+		errno = EBADMSG;
+	else if (vars.failed)
 		errno = ENOMEM;
 	else
 		text = template_expand(file->template, vars.v, vars.n, NULL);

@@ -26,8 +26,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!c != (e.errors > 0))
 		abort();
 	for (size_t i = 0; c && i < CLUSTER_NODES * render_n_files; i++) {
-		char *out =
-		    render_text(c, &c->nodes[i % CLUSTER_NODES], &render_files[i / CLUSTER_NODES]);
+		const struct render r = {.cluster = c,
+		    .us = &c->nodes[i % CLUSTER_NODES],
+		    .root = "",
+		    .hagent = "/usr/sbin/hagent",
+		    .pptpd = "/usr/sbin/pptpd"};
+		char *out = render_text(&r, &render_files[i / CLUSTER_NODES]);
 
 		if (!out)
 			abort();

@@ -370,10 +370,26 @@ test_nets_merge(void **state)
 	assert_int_equal(n.v[0].prefix, 0);
 }
 
+#define PEER_ID                                                                                    \
+	"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"                                                    \
+	"A2345678901234567890123456789012345678901A"                                               \
+	"w"
+#define PEER_HOST                                                                                  \
+	"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"                                                    \
+	"B2345678901234567890123456789012345678901B"                                               \
+	"w"
+
 static void
 assert_renders(const struct cluster *c, const char *node, size_t file, const char *line)
 {
-	char *text = render_text(c, cluster_node(c, node), &render_files[file]);
+	const struct render r = {.cluster = c,
+	    .us = cluster_node(c, node),
+	    .root = "/r/x",
+	    .hagent = "/usr/sbin/hagent",
+	    .pptpd = "/usr/sbin/pptpd",
+	    .peer_id = PEER_ID " root@gw2\n",
+	    .peer_host = PEER_HOST};
+	char *text = render_text(&r, &render_files[file]);
 
 	assert_non_null(text);
 	if (!strstr(text, line)) {

@@ -1,7 +1,0 @@
-# cmake -DIN=FILE -DOUT=FILE -DSYMBOL=NAME -P embed.cmake: a text file as a C string.
-file(READ "${IN}" text)
-string(REPLACE "\\" "\\\\" text "${text}")
-string(REPLACE "\"" "\\\"" text "${text}")
-string(REPLACE "\n" "\\n\"\n\t\"" text "${text}")
-get_filename_component(name "${IN}" NAME)
-file(WRITE "${OUT}" "/* From ${name}. */\n#include \"firewall/fw.h\"\n\nconst char ${SYMBOL}[] =\n\t\"${text}\";\n")
