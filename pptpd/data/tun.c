@@ -12,10 +12,12 @@
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "pptpd/data/dataplane.h"
 
 _Static_assert(TUN_VNET_LEN == sizeof(struct virtio_net_hdr), "header without num_buffers");
@@ -44,6 +46,26 @@ open_queue(const char *name)
 	return -1;
 }
 
+/*
+ * Our ICMP errors come out of the TUN with the gateway's own inner address, which the kernel else
+ * takes for a forgery. Clients cannot use it: their inner source is checked before the TUN.
+ */
+static void
+accept_own_address(const char *name)
+{
+	char path[64 + IFNAMSIZ];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/accept_local", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		log_warn(
+		    "cannot set accept_local, no ICMP errors from the tun name=%s error=\"%m\"",
+		    name);
+	if (fd >= 0)
+		close(fd);
+}
+
 int
 tun_open(const char *name, unsigned queues, int *fds)
 {
@@ -58,6 +80,7 @@ tun_open(const char *name, unsigned queues, int *fds)
 			return -1;
 		}
 	}
+	accept_own_address(name);
 	return 0;
 }
 
