@@ -321,6 +321,9 @@ refuse "the table is gone" A nft list table inet pptp_ha
 check "guard unload again" H guard unload
 for sample in "$here"/../config/cluster.*.conf; do
 	node=$(sed -n 's/^node \([^ ]*\) .*/\1/p' "$sample" | head -1)
+	for interface in $(sed -n "s/.*-interface = '*\\([^ ']*\\).*/\\1/p" "$sample" | sort -u); do
+		A ip link show "$interface" >/dev/null 2>&1 || A ip link add "$interface" type bridge
+	done
 	cp "$sample" "$root/etc/pptp-ha/cluster.conf"
 	check "$(basename "$sample") renders" H --node "$node" render
 	check "and loads" A sh -c "$hagent --root $root guard load && $hagent --root $root firewall apply"

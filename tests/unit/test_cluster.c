@@ -5,6 +5,7 @@
  * cluster.conf: the lab's file is read right, thirty-odd mistakes each give their one message, and
  * the rendered rulesets say what the file says. A mistake is one replacement in a good file.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +20,7 @@
 
 #include "hagent/cluster.h"
 #include "hagent/outline.h"
+#include "hagent/pubkey.h"
 #include "hagent/render.h"
 
 /* Lines are numbered in the expectations below: keep them where they are. */
@@ -94,7 +96,35 @@ static const struct mistake {
 	"c:33: ports: got \"60000-20000\", want a range of ports such as 20000-60000\n"},
     {"connections-per-minute = 30", "connections-per-minute = 0",
 	"c:34: connections-per-minute: got \"0\", want 1..1000000\n"},
+    {"vrrp-id = 7", "priority = 255", "c:4: priority: got \"255\", want 2..254\n"},
+    {"vrrp-id = 7", "garp-repeat = 0", "c:4: garp-repeat: got \"0\", want 1..50\n"},
+    {"10.255.0.0/30 }", "10.255.0.0/30 ssh-port = 70000 }",
+	"c:26: ssh-port: got \"70000\", want 1024..65535\n"},
+    {"10.255.0.0/30 }", "10.255.0.0/30 conntrackd-port = 0 }",
+	"c:26: conntrackd-port: got \"0\", want 1..65535\n"},
+    {"limits {", "limits { sessions = 65536 ", "c:34: sessions: got \"65536\", want 1..65535\n"},
+    {"limits {", "health { failures = 0 } limits {", "c:34: failures: got \"0\", want 1..100\n"},
+    {"limits {", "health { pptpd-timeout-ms = 5 } limits {",
+	"c:34: pptpd-timeout-ms: got \"5\", want 10..60000\n"},
+    {"limits {", "timeouts { commit-ms = 1s } limits {",
+	"c:34: commit-ms: got \"1s\", want 10..60000\n"},
+    {"tunnel-to-wan = yes", "tunnel-to-lan = y",
+	"c:33: tunnel-to-lan: got \"y\", want yes or no\n"},
     /* lists */
+    {"10.255.0.0/30 }", "10.255.0.0/30 files = { etc/passwd } }",
+	"c:26: files: got \"etc/passwd\", want at most 16 absolute paths of at most 127 letters, "
+	"digits, -, _, . and /\n"},
+    {"10.255.0.0/30 }", "10.255.0.0/30 files = { /etc/../root/x } }",
+	"c:26: files: got \"/etc/../root/x\", want at most 16 absolute paths of at most 127 "
+	"letters, digits, -, _, . and /\n"},
+    {"10.255.0.0/30 }", "10.255.0.0/30 files = { \"/etc//x\", /etc/x/ } }",
+	"c:26: files: got \"/etc//x\", want at most 16 absolute paths of at most 127 letters, "
+	"digits, -, _, . and /\n"
+	"c:26: files: got \"/etc/x/\", want at most 16 absolute paths of at most 127 letters, "
+	"digits, -, _, . and /\n"},
+    {"10.255.0.0/30 }", "10.255.0.0/30 files = { /etc/pptp-ha/ssh/id_ed25519, /etc/x, /etc/x } }",
+	"c:26: files: got \"/etc/pptp-ha/ssh/id_ed25519\", want a file outside of /etc/pptp-ha/\n"
+	"c:26: files: got \"/etc/x\" again, want it once\n"},
     {"9.9.9.0/24", "9.9.9.9/24",
 	"c:2: client-networks: got \"9.9.9.9/24\", want at most 64 networks such as "
 	"192.168.1.0/24\n"},
@@ -224,6 +254,17 @@ test_values(void **state)
 	assert_int_equal(c->vip_wan.prefix, 24);
 	assert_int_equal(c->tunnel.mtu, 1400);
 	assert_int_equal(c->sync.ssh_port, 2222);
+	assert_int_equal(c->sync.conntrackd_port, 3780);
+	assert_int_equal(c->sync.files.n, 0);
+	assert_int_equal(cluster_priority(c, &c->nodes[0]), 250);
+	assert_int_equal(cluster_priority(c, gw2), 249);
+	assert_int_equal(c->limits.sessions, 1000);
+	assert_int_equal(c->health.pptpd_timeout_ms, 300);
+	assert_int_equal(c->health.failures, 2);
+	assert_int_equal(c->health.moves_per_10_minutes, 2);
+	assert_int_equal(c->timeouts.commit_ms, 100);
+	assert_int_equal(c->timeouts.resync_ms, 1000);
+	assert_int_equal(gw2->if_lines[2], 19);
 	assert_int_equal(c->n_apis, 2);
 	assert_int_equal(c->apis[0].ports.v[1].last, 8010);
 	assert_int_equal(c->apis[1].protocol, CLUSTER_ICMP);
@@ -346,6 +387,10 @@ test_files(void **state)
 			assert_int_equal(c->limits.ban_seconds, 86400);
 			assert_int_equal(c->sync.ssh_port, 22022);
 			assert_string_equal(c->nodes[0].lan_if, "bond0");
+			assert_int_equal(c->sync.files.n, 2);
+			assert_string_equal(c->sync.files.v[1], "/etc/ppp/ip-up.d/0account.sh");
+			assert_int_equal(c->timeouts.pull_ms, 20000);
+			assert_true(c->nat.tunnel_to_lan);
 		}
 		cluster_free(c);
 		free(text);
@@ -424,6 +469,14 @@ test_render(void **state)
 	assert_renders(c, "gw1", 1, "snat ip to 198.51.100.10:20000-60000\n");
 	assert_renders(c, "gw1", 1, "maxseg size set 1360\n");
 	assert_renders(c, "gw1", 2, "-net/ipv4/conf/eth2.7/rp_filter = 0\n");
+	assert_renders(c, "gw1", 2, "-net.netfilter.nf_conntrack_max = 65536\n");
+	c->limits.sessions = 10000;
+	assert_renders(c, "gw1", 2, "-net.netfilter.nf_conntrack_max = 1048576\n");
+	assert_renders(c, "gw1", 2, "-net.core.somaxconn = 10000\n");
+	c->nat.tunnel_to_lan = true;
+	assert_renders(
+	    c, "gw1", 1, "\t\toifname \"eth1\" ip saddr 10.8.0.0/24 snat ip to 192.168.1.1\n");
+	c->nat.tunnel_to_lan = false;
 	c->limits.ban_seconds = 600;
 	assert_renders(c, "gw1", 1, "drop_syn_rate add @banned { ip saddr timeout 600s } drop\n");
 	c->nat.tunnel_to_wan = false;
@@ -435,6 +488,155 @@ test_render(void **state)
 	c->apis[0].ports =
 	    (struct cluster_ports){.n = 3, .v = {{443, 443}, {440, 450}, {445, 460}}};
 	assert_renders(c, "gw1", 1, "tcp dport { 440-460 } ");
+	cluster_free(c);
+}
+
+/* keepalived, conntrackd, sshd and the keys: paths below the root, programs at their own place. */
+static void
+test_render_pair(void **state)
+{
+	struct cluster *c = parse_good(good);
+
+	for (size_t i = 0; i < render_n_files; i++)
+		assert_renders(c, "gw2", i,
+		    "# Rendered by hagent from /etc/pptp-ha/cluster.conf for node gw2;");
+	assert_renders(c, "gw1", 3, "\tpriority 250\n\tadvert_int 0.10\n");
+	assert_renders(c, "gw2", 3, "\tpriority 249\n");
+	assert_renders(c, "gw2", 3, "\tinterface eth0\n\tvirtual_router_id 7\n");
+	assert_renders(c, "gw2", 3,
+	    "\tunicast_src_ip 198.51.100.12\n\tunicast_peer {\n\t\t198.51.100.11\n\t}\n");
+	assert_renders(c, "gw1", 3, "\t\t198.51.100.10/24 dev eth0\n\t\t192.168.1.1/24 dev eth1\n");
+	assert_renders(c, "gw2", 3, "\tprocess \"/usr/sbin/pptpd\" \"engine\" \"gw2\"\n");
+	assert_renders(c, "gw2", 3, "\tscript \"/usr/sbin/hagent --node gw2 --root /r/x check\"\n");
+	assert_renders(
+	    c, "gw2", 3, "\tvrrp_notify_fifo /r/x/run/pptp-ha/keepalived.fifo root root\n");
+	assert_renders(c, "gw2", 3, "\tfile \"/r/x/run/pptp-ha/health\"\n");
+	c->pair.advert_interval_ms = 20;
+	assert_renders(c, "gw1", 3, "\tadvert_int 0.02\n");
+	c->pair.advert_interval_ms = 40950;
+	assert_renders(c, "gw1", 3, "\tadvert_int 40.95\n");
+
+	assert_renders(c, "gw2", 4,
+	    "\t\tIPv4_address 10.255.0.2\n\t\tIPv4_Destination_Address 10.255.0.1\n\t\tPort 3780\n"
+	    "\t\tInterface eth2.7\n");
+	assert_renders(c, "gw1", 4, "\tHashSize 16384\n\tHashLimit 131072\n");
+	assert_renders(c, "gw1", 4,
+	    "\t\t\tIPv4_address 198.51.100.11\n\t\t\tIPv4_address 192.168.1.2\n"
+	    "\t\t\tIPv4_address 198.51.100.12\n\t\t\tIPv4_address 192.168.1.3\n");
+	assert_renders(c, "gw1", 5,
+	    "ListenAddress 10.255.0.1:2222\nListenAddress 192.168.1.2:2222\n"
+	    "ListenAddress 198.51.100.11:2222\n");
+	assert_renders(c, "gw1", 5,
+	    "AllowUsers pptp-ha@10.255.0.2 pptp-ha@192.168.1.3 pptp-ha@198.51.100.12\n");
+	assert_renders(
+	    c, "gw1", 5, "\nForceCommand /usr/sbin/hagent --node gw1 --root /r/x serve\n");
+	assert_renders(c, "gw1", 6,
+	    "\nrestrict,from=\"10.255.0.2,192.168.1.3,198.51.100.12\",command=\"/usr/sbin/hagent "
+	    "--node gw1 --root /r/x serve\" " PEER_ID " gw2\n");
+	assert_renders(c, "gw1", 7,
+	    "\n[10.255.0.2]:2222 " PEER_HOST "\n[192.168.1.3]:2222 " PEER_HOST
+	    "\n[198.51.100.12]:2222 " PEER_HOST "\n");
+	cluster_free(c);
+}
+
+static void
+assert_refuses(const struct render *r, size_t file, int error)
+{
+	errno = 0;
+	assert_null(render_text(r, &render_files[file]));
+	assert_int_equal(errno, error);
+}
+
+static void
+test_render_refuses(void **state)
+{
+	struct cluster *c = parse_good(good);
+	const struct render fine = {.cluster = c,
+	    .us = &c->nodes[0],
+	    .root = "",
+	    .hagent = "/usr/sbin/hagent",
+	    .pptpd = "/usr/sbin/pptpd"};
+	struct render r = fine;
+	char *text, root[128];
+
+	/* Without the peer's keys nobody is let in; without a root no option names one. */
+	text = render_text(&r, &render_files[6]);
+	assert_non_null(text);
+	assert_null(strstr(text, "ssh-ed25519"));
+	free(text);
+	text = render_text(&r, &render_files[5]);
+	assert_non_null(strstr(text, "\nForceCommand /usr/sbin/hagent --node gw1 serve\n"));
+	free(text);
+	r.root = "/a b";
+	assert_refuses(&r, 0, EINVAL);
+	r = fine;
+	r.hagent = "/usr/sbin/hagent;id";
+	assert_refuses(&r, 5, EINVAL);
+	r = fine;
+	r.peer_id = "ssh-rsa AAAA";
+	assert_refuses(&r, 6, EBADMSG);
+	/* A socket's path has 107 bytes: "/run/pptp-ha/conntrackd.sock" is 28 of them. */
+	r = fine;
+	r.root = root;
+	memset(root, 'r', sizeof(root));
+	root[0] = '/';
+	root[79] = '\0';
+	text = render_text(&r, &render_files[4]);
+	assert_non_null(text);
+	free(text);
+	root[79] = 'r';
+	root[80] = '\0';
+	assert_refuses(&r, 4, ENAMETOOLONG);
+	cluster_free(c);
+}
+
+static void
+test_pubkey(void **state)
+{
+	static const char *const good_keys[] = {
+	    PEER_ID, PEER_ID "\n", PEER_ID " a comment\n", PEER_ID " "};
+	static const char *const bad_keys[] = {"", "\n", PEER_ID "w", PEER_ID "=", PEER_ID "\n\n",
+	    PEER_ID "\n" PEER_HOST "\n", " " PEER_ID, "#" PEER_ID,
+	    "ecdsa-sha2-nistp256 "
+	    "AAAAC3NzaC1lZDI1NTE5AAAAIA2345678901234567890123456789012345678901Aw",
+	    "ssh-ed25519 BAAAC3NzaC1lZDI1NTE5AAAAIA2345678901234567890123456789012345678901Aw",
+	    "command=\"x\" " PEER_ID};
+	char key[PUBKEY_MAX];
+
+	for (size_t i = 0; i < sizeof(good_keys) / sizeof(good_keys[0]); i++) {
+		assert_int_equal(pubkey_parse(good_keys[i], key), 0);
+		assert_string_equal(key, PEER_ID);
+	}
+	for (size_t i = 0; i < sizeof(bad_keys) / sizeof(bad_keys[0]); i++) {
+		errno = 0;
+		assert_int_equal(pubkey_parse(bad_keys[i], key), -1);
+		assert_int_equal(errno, EBADMSG);
+	}
+	for (size_t len = 0; len < strlen(PEER_ID); len++) {
+		char *text = strndup(PEER_ID, len);
+
+		assert_int_equal(pubkey_parse(text, key), -1);
+		free(text);
+	}
+}
+
+static void
+test_unknown_interface(void **state)
+{
+	struct cluster *c = parse_good(good);
+	struct cluster_node *us = &c->nodes[1];
+	struct conf_errors e = {0};
+
+	strcpy(us->wan_if, "lo");
+	strcpy(us->sync_if, "lo");
+	strcpy(us->lan_if, "none-such");
+	assert_int_equal(cluster_check_interfaces(us, "c", &e), -1);
+	assert_int_equal(e.errors, 1);
+	assert_string_equal(e.text,
+	    "c:18: lan-interface: got \"none-such\", want an interface that exists on node gw2\n");
+	conf_errors_fini(&e);
+	strcpy(us->lan_if, "lo");
+	assert_int_equal(cluster_check_interfaces(us, "c", &e), 0);
 	cluster_free(c);
 }
 
@@ -450,6 +652,10 @@ main(void)
 	    cmocka_unit_test(test_files),
 	    cmocka_unit_test(test_nets_merge),
 	    cmocka_unit_test(test_render),
+	    cmocka_unit_test(test_render_pair),
+	    cmocka_unit_test(test_render_refuses),
+	    cmocka_unit_test(test_pubkey),
+	    cmocka_unit_test(test_unknown_interface),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
