@@ -141,7 +141,7 @@ has "the first line says where the file is from" "$(head -1 "$root/etc/pptp-ha/g
 echo "# edited" >>"$root/etc/pptp-ha/guard.nft"
 has "render --check shows an edited line" "$(H render --check)" "^-# edited"
 H render >/dev/null
-check "the sysctls load" A sysctl -q -p "$root/etc/pptp-ha/sysctl.conf"
+check "the sysctls load" A sysctl -e -q -p "$root/etc/pptp-ha/sysctl.conf"
 is "rp_filter is off on wan" "$(A cat /proc/sys/net/ipv4/conf/wan/rp_filter)" 0
 refuse "firewall apply before the guard is refused" H firewall apply
 refuse "guard hold before the guard is refused" H guard hold on
