@@ -111,6 +111,16 @@ traffic_imitate(struct traffic *t, uint32_t source, uint8_t *out, size_t size)
 	return packet_build(&p, payload_of(t), out, size);
 }
 
+/* Until packet number `sent` is due, rounded up, so that a timer never comes a moment early. */
+static uint64_t
+wait_ms(const struct traffic *t, uint64_t sent)
+{
+	uint64_t due_us = t->began_us + (uint64_t)((double)sent * 1e6 / options(t)->rate);
+	uint64_t now_us = client_now_us();
+
+	return due_us > now_us ? (due_us - now_us + 999) / 1000 : 1;
+}
+
 /* Sends what is due. The rate is kept over time, whatever the timer's grain is. */
 static void
 timer_cb(void *arg)
@@ -119,7 +129,6 @@ timer_cb(void *arg)
 	const struct options *o = options(t);
 	uint64_t due = 1 + (uint64_t)((double)(client_now_us() - t->began_us) * o->rate / 1e6);
 	uint64_t sent = o->ping_ip != 0 ? t->ping.sent : t->udp.sent;
-	uint64_t wait_ms = (uint64_t)(1000 / o->rate);
 
 	if (o->count != 0 && due > o->count)
 		due = o->count;
@@ -132,7 +141,7 @@ timer_cb(void *arg)
 	if (o->count != 0 && sent >= o->count)
 		traffic_stop(t);
 	else
-		timer_set(&t->timer, wait_ms > 0 ? wait_ms : 1);
+		timer_set(&t->timer, wait_ms(t, sent));
 }
 
 void
