@@ -110,6 +110,16 @@ need_lab() {
 	fi
 }
 
+# fault NODE METHOD: `lab fail`; when it began to act, in seconds since 1970, is in $moment
+fault() {
+	moment=$("$lab" fail "$@")
+}
+
+# ms_since MOMENT: milliseconds, now or until a second moment
+ms_since() {
+	awk -v a="$1" -v b="${2:-$EPOCHREALTIME}" 'BEGIN { printf "%.0f\n", (b - a) * 1000 }'
+}
+
 # on NODE COMMAND...
 on() {
 	"$lab" exec "$@"

@@ -42,7 +42,7 @@ gone() {
 	! kill -0 "$1" 2>/dev/null || [ "$(awk '{print $3}' "/proc/$1/stat" 2>/dev/null)" = Z ]
 }
 
-need_lab --users 20
+need_lab --single --users 20
 build_client
 engine=$(engine_pid)
 mark_log

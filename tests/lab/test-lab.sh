@@ -16,7 +16,7 @@ macs() {
 	on gw1 ip -j link | jq -c '[.[] | [.ifname, .address]]'
 }
 
-need_lab --users 300
+need_lab --single --users 300
 check_eq "gw1 holds the virtual address" "$(status .nodes.gw1.role)" MASTER
 check_eq "gw2 does not" "$(status .nodes.gw2.role)" BACKUP
 check_eq "gw1 serves" "$(status .nodes.gw1.pptpd.role)" active
@@ -25,7 +25,7 @@ check_fails "the client has no route to the LAN" ping_once client 192.168.1.20
 check_eq "any address of 198.18.0.0/15 is the client's" \
 	"$(on gw1 ping -c 1 -W 1 198.19.200.7 >/dev/null && echo yes)" yes
 
-"$lab" fail gw1 partition
+fault gw1 partition
 for address in 198.51.100.12 192.168.1.3 10.255.0.2; do
 	check_fails "partition: gw1 does not reach gw2's $address" ping_once gw1 $address
 done
@@ -41,13 +41,13 @@ for link in wan sync; do
 	check "link-$link heals" wait_for 5 sh -c "$lab exec gw1 ip link show $link | grep -q LOWER_UP"
 done
 
-"$lab" fail gw1 hang-pptpd
+fault gw1 hang-pptpd
 check_eq "hang-pptpd: no answer" "$(status .nodes.gw1.pptpd.role)" null
 "$lab" heal gw1
 check_eq "hang-pptpd heals" "$(status .nodes.gw1.pptpd.role)" active
 
 engine=$(status .nodes.gw1.pptpd.engine)
-"$lab" fail gw1 kill-pptpd
+fault gw1 kill-pptpd
 check_eq "kill-pptpd: the monitor is gone" "$(status .nodes.gw1.pptpd.monitor)" null
 check "kill-pptpd: so is the engine" gone "$engine"
 "$lab" heal gw1
@@ -61,7 +61,7 @@ before=$(macs)
 on gw1 sleep 1000 &
 sleeper=$!
 sleep 0.2
-"$lab" fail gw1 power
+fault gw1 power
 check_eq "power: the node is dead" "$(status .nodes.gw1.role)" DEAD
 wait $sleeper 2>/dev/null
 check "power: what ran on the node is gone" gone $sleeper

@@ -18,7 +18,7 @@ pings() {
 	field "$("$realclient" ping 192.168.1.20 --count "$1")" .received
 }
 
-need_lab
+need_lab --single
 etc=$(root gw1)/etc
 pptpd="$build/pptpd/pptpd --node gw1 --root $(root gw1)"
 

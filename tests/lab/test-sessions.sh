@@ -104,7 +104,7 @@ seen() {
 	tcpdump -nr "$scratch/$1" 2>&1 | grep -v '^reading from file' | head -n 5
 }
 
-need_lab --users 300
+need_lab --single --users 300
 build_client
 nat_down
 engine=$(engine_pid)

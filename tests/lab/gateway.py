@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The gateways of the lab: their files, keys and programs.
+
+A gateway runs what a real one runs, each program below the node's root folder and in its namespace:
+pptpd, the pair's sshd (as the pair's own user), conntrackd, `hagent run`, keepalived. keepalived alone
+decides who is MASTER, and the agent moves the rest; with `lab up --single` neither runs, and the lab
+makes gw1 serve by hand.
+"""
+import json
+import os
+import pwd
+import re
+import shutil
+import socket
+import time
+
+from net import (BUILD, GATEWAYS, HERE, TOP, VIP, LabError, alive, end_processes, family, in_ns, ip,
+                 note, ns, proc_stat, root, run, start)
+
+# In the order of starting.
+SERVICES = ("pptpd", "sshd", "conntrackd", "agent", "keepalived")
+USER = "pptp-ha"
+
+OPTIONS = """name pptpd
+refuse-pap
+refuse-chap
+refuse-mschap
+require-mschap-v2
+require-mppe-128
+ms-dns 8.8.8.8
+ms-dns 8.8.4.4
+mtu 1400
+mru 1400
+lock
+nobsdcomp
+nodeflate
+novj
+novjccomp
+nologfd
+lcp-echo-interval 30
+lcp-echo-failure 4
+"""
+
+
+# --- configuration ----------------------------------------------------------
+
+def pool_ranges(users):
+    """remoteip for so many accounts: one /24's worth at a time, as poptop writes lists."""
+    ranges = ["10.8.0.2-254"]
+    block = 1
+    while 253 + 256 * (block - 1) < users + 100:
+        ranges.append(f"10.8.{block}.0-255")
+        block += 1
+    return ",".join(ranges), 253 + 256 * (block - 1)
+
+
+def write_config(node, users, advert):
+    """The operator's files, as they would stand on a poptop server, and the pair's cluster.conf."""
+    etc = f"{root(node)}/etc"
+    remote, size = pool_ranges(users)
+    if users > 60000:
+        raise LabError("--users: at most 60000")
+    with open(f"{etc}/pptpd.conf", "w", encoding="utf-8") as f:
+        f.write("option /etc/ppp/options.pptpd\nlogwtmp\nlocalip 10.8.0.1\n"
+                f"remoteip {remote}\nconnections {size}\nlisten 198.51.100.10\n")
+    with open(f"{etc}/ppp/options.pptpd", "w", encoding="utf-8") as f:
+        f.write(OPTIONS)
+    with open(f"{etc}/ppp/chap-secrets", "w", encoding="utf-8", opener=private) as f:
+        f.write("# client\tserver\tsecret\tIP addresses\n"
+                "api-client\tpptpd\tVery$trongP@ss\t10.8.0.10\n")
+        f.writelines(f"u{i}\tpptpd\tp{i}\t*\n" for i in range(users))
+    with open(f"{HERE}/cluster.conf", encoding="utf-8") as f:
+        text = f.read()
+    if size > 253:
+        text = text.replace("10.8.0.0/24", "10.8.0.0/16")
+    if advert is not None:
+        text = re.sub(r"(\badvert-interval-ms\s*=\s*)\d+", rf"\g<1>{round(advert * 1000)}", text)
+    with open(f"{etc}/pptp-ha/cluster.conf", "w", encoding="utf-8", opener=private) as f:
+        f.write(text)
+
+
+def private(path, flags):
+    return os.open(path, flags, 0o600)
+
+
+# --- programs on the gateways -----------------------------------------------
+
+def program(name):
+    return f"{BUILD}/{name}/{name}"
+
+
+def build():
+    """Configure with the preset that goes with the folder, once; then let ninja see what is stale."""
+    preset = {"build-dev": "dev", "build-fuzz": "fuzz"}.get(os.path.basename(BUILD), "release")
+    if not os.path.exists(f"{BUILD}/build.ninja"):
+        note(f"configuring {BUILD} (preset {preset})")
+        run("cmake", "-S", TOP, "--preset", preset, "-B", BUILD)
+    run("cmake", "--build", BUILD, "--target", "pptpd", "hagent")
+
+
+def hagent(node, *args, check=True):
+    return in_ns(node, program("hagent"), "--node", node, "--root", root(node), *args, check=check)
+
+
+def ask(path, cmd, timeout=1.0, **args):
+    """One request to a control socket: its data, or None if it does not answer."""
+    try:
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(timeout)
+            s.connect(path)
+            s.sendall(json.dumps({"v": 1, "id": 1, "cmd": cmd, **args}).encode() + b"\n")
+            answer = json.loads(s.makefile("rb").readline())
+    except (OSError, ValueError):
+        return None
+    return answer.get("data") if answer.get("ok") else None
+
+
+def ask_daemon(node, cmd, timeout=1.0, **args):
+    return ask(f"{root(node)}/run/pptp-ha/pptpd.sock", cmd, timeout, **args)
+
+
+def ask_agent(node, cmd="status", timeout=1.0, **args):
+    return ask(f"{root(node)}/run/pptp-ha/agent.sock", cmd, timeout, **args)
+
+
+def argv_of(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return f.read().split(b"\0")
+    except OSError:
+        return []
+
+
+def engine_of(state, node):
+    """Pid of the daemon's engine: the descendant of the recorded monitor that calls itself so."""
+    monitor = state["procs"].get(f"{node}/pptpd")
+    if not alive(monitor):
+        return None
+    for pid in family([monitor]):
+        if argv_of(pid)[1:3] == [b"engine", node.encode()]:
+            return pid
+    return None
+
+
+def vrrp_child_of(state, node):
+    """Pid of keepalived's child that speaks VRRP."""
+    parent = state["procs"].get(f"{node}/keepalived")
+    if not alive(parent):
+        return None
+    return next((pid for pid in family([parent]) if proc_stat(pid)
+                 and proc_stat(pid)[1] == parent["pid"] and b"-s" in argv_of(pid)), None)
+
+
+def log_tail(node, name, lines=20):
+    try:
+        with open(f"{root(node)}/var/log/{name}.log", encoding="utf-8", errors="replace") as f:
+            return "".join(f.readlines()[-lines:])
+    except OSError:
+        return ""
+
+
+def wait_until(node, name, ready, seconds=10, process=None):
+    """Until ready() is true; the program's log explains why it never became so."""
+    end = time.monotonic() + seconds
+    while not ready():
+        if process is not None and process.poll() is not None:
+            raise LabError(f"{node}: {name} ended with {process.returncode}\n{log_tail(node, name)}")
+        if time.monotonic() > end:
+            raise LabError(f"{node}: {name} is not ready after {seconds} s\n{log_tail(node, name)}")
+        time.sleep(0.02)
+
+
+def run_folder(node):
+    return f"{root(node)}/run/pptp-ha"
+
+
+def forget(*paths):
+    """Removes what a killed program left; its process is gone, or it would still hold it."""
+    for path in paths:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+
+
+def start_pptpd(state, node):
+    p = start(state, node, "pptpd", program("pptpd"), "--node", node, "--root", root(node),
+              "--role", "standby", "--user", "nobody")
+    wait_until(node, "pptpd", lambda: ask_daemon(node, "status") is not None, process=p)
+
+
+def start_sshd(state, node):
+    """As the pair's user, so that it can become nobody else."""
+    user = pwd.getpwnam(USER)
+    pid_file = f"{run_folder(node)}/sshd.pid"
+    with open(pid_file, "w", encoding="utf-8"):
+        pass
+    os.chown(pid_file, user.pw_uid, user.pw_gid)
+    p = start(state, node, "sshd", "setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups",
+              "--inh-caps=-all", "/usr/sbin/sshd", "-D", "-e", "-f",
+              f"{root(node)}/etc/pptp-ha/sshd_config")
+    wait_until(node, "sshd", lambda: os.path.getsize(pid_file) > 0, process=p)
+
+
+def start_conntrackd(state, node):
+    # It refuses to start over the lock of one that was killed.
+    forget(f"{run_folder(node)}/conntrackd.lock", f"{run_folder(node)}/conntrackd.sock")
+    p = start(state, node, "conntrackd", "conntrackd", "-C",
+              f"{root(node)}/etc/pptp-ha/conntrackd.conf")
+    wait_until(node, "conntrackd", lambda: os.path.exists(f"{run_folder(node)}/conntrackd.sock"),
+               process=p)
+
+
+def start_agent(state, node):
+    p = start(state, node, "agent", program("hagent"), "--node", node, "--root", root(node), "run")
+    wait_until(node, "agent", lambda: ask_agent(node) is not None, process=p)
+
+
+def start_keepalived(state, node):
+    """In our own namespaces: it enters the node's itself, or track_process would not work."""
+    pids = f"{run_folder(node)}/keepalived"
+    os.makedirs(pids, exist_ok=True)
+    # One that was killed leaves these, and the numbers in them may be others' by now.
+    forget(f"{pids}/keepalived.pid", f"{pids}/vrrp.pid")
+    p = start(state, node, "keepalived", "keepalived", "-n", "-P", "-l", "-D", "-s", ns(node),
+              "-f", f"{root(node)}/etc/pptp-ha/keepalived.conf", "-p", f"{pids}/keepalived.pid",
+              "-r", f"{pids}/vrrp.pid", inside=False)
+    wait_until(node, "keepalived", lambda: vrrp_child_of(state, node) is not None, process=p)
+
+
+def make_keys():
+    """Each gateway's own keys, and the public halves of the other's; then all files once more."""
+    for node in GATEWAYS:
+        hagent(node, "keys", "init")
+    for node, peer in (GATEWAYS, GATEWAYS[::-1]):
+        ssh = f"{root(peer)}/etc/pptp-ha/ssh"
+        hagent(node, "keys", "import", f"{ssh}/id_ed25519.pub", f"{ssh}/host_ed25519.pub")
+
+
+def prepare(node):
+    """What stands on a gateway before its programs: the kernel's settings, guard, rules, fifo."""
+    hagent(node, "render")
+    # Keys that a namespace does not have are left out.
+    in_ns(node, "sysctl", "-q", "-e", "-p", f"{root(node)}/etc/pptp-ha/sysctl.conf", check=False)
+    hagent(node, "guard", "load")
+    hagent(node, "firewall", "apply")
+    fifo, health = f"{run_folder(node)}/keepalived.fifo", f"{run_folder(node)}/health"
+    if not os.path.exists(fifo):
+        os.mkfifo(fifo, 0o600)
+    with open(health, "w", encoding="utf-8", opener=private) as f:
+        f.write("0\n")
+
+
+def revive(state, node):
+    """Starts what does not run, in order, as the service manager of a gateway would."""
+    for name in ("pptpd",) if state["single"] else SERVICES:
+        record = state["procs"].get(f"{node}/{name}")
+        if alive(record):
+            continue
+        if record:
+            end_processes([record])
+        STARTERS[name](state, node)
+    if state["single"] and node == state["master"]:
+        serve(node)
+
+
+STARTERS = {"pptpd": start_pptpd, "sshd": start_sshd, "conntrackd": start_conntrackd,
+            "agent": start_agent, "keepalived": start_keepalived}
+
+
+def start_gateway(state, node):
+    prepare(node)
+    revive(state, node)
+
+
+def serve(node):
+    """Make a gateway the one that serves, without an agent: addresses, role, gate."""
+    for switch, address in VIP.items():
+        if not holds(node, switch):
+            ip(node, f"addr add {address} dev {switch}")
+    hagent(node, "pptpd", "promote")
+    hagent(node, "firewall", "gate", "open")
+
+
+def holds(node, switch="wan"):
+    return f" {VIP[switch]} " in in_ns(node, "ip", "-o", "-4", "addr", check=False).stdout
+
+
+def role_of(agent):
+    """keepalived's word, as the agent heard it: MASTER, BACKUP, FAULT; None = nothing is known."""
+    return ((agent or {}).get("keepalived") or {}).get("state")
+
+
+def verdict_of(agent):
+    """The agent's own words about itself."""
+    return {key: agent.get(key) for key in ("role", "verdict")} if agent else None
+
+
+def wait_role(node, role, seconds=15):
+    """Until agent, daemon and address say the same: MASTER or BACKUP."""
+    daemon = {"MASTER": "active", "BACKUP": "standby"}[role]
+
+    def there():
+        return (role_of(ask_agent(node)) == role and holds(node) == (role == "MASTER")
+                and (ask_daemon(node, "status") or {}).get("role") == daemon)
+    wait_until(node, "agent", there, seconds)
