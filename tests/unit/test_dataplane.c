@@ -1105,7 +1105,7 @@ test_detach(void **state)
 			len = peer_seal(&f->p, payload, PPP_IP, packet, len);
 			send_numbered(f, f->p.seq + (j * 7) % 23, payload, len);
 			send_numbered(
-			    f, f->p.seq + 40 + j, payload, peer_frame(payload, PPP_LCP, "x", 1));
+			    f, f->p.seq + 25 + j, payload, peer_frame(payload, PPP_LCP, "x", 1));
 			if (j % 4 == 0)
 				(void)dp_send_frame(f->dp, f->s, PPP_LCP, payload, 4);
 			len = peer_ip_packet(packet, HOST, INNER, j, sizeof(packet), 0);
