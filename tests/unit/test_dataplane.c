@@ -1155,7 +1155,7 @@ main(void)
 	    ROW(test_arguments),
 	    ROW_PATIENT(test_frames),
 	    ROW_PATIENT(test_data),
-	    ROW(test_compressed),
+	    ROW_PATIENT(test_compressed),
 	    ROW(test_drops_outside),
 	    ROW(test_oversized),
 	    ROW(test_drops_inside),
