@@ -45,6 +45,7 @@ enum {
 #define HAGENT_PPTPD_SOCKET      HAGENT_RUN "/pptpd.sock"
 #define HAGENT_SOCKET            HAGENT_RUN "/agent.sock"
 #define HAGENT_QUERY_SOCKET      HAGENT_RUN "/query.sock"
+#define HAGENT_REPLICA_SOCKET     HAGENT_RUN "/replica.sock"
 #define HAGENT_NOTIFY_FIFO       HAGENT_RUN "/keepalived.fifo"
 #define HAGENT_KEEPALIVED_PIDS   HAGENT_RUN "/keepalived"
 #define HAGENT_KEEPALIVED_PID    HAGENT_KEEPALIVED_PIDS "/keepalived.pid"
@@ -84,6 +85,13 @@ int cmd_check_config(const struct hagent *h, int argc, char **argv);
 int cmd_guard(const struct hagent *h, int argc, char **argv);
 int cmd_firewall(const struct hagent *h, int argc, char **argv);
 int cmd_pptpd(const struct hagent *h, int argc, char **argv);
+int cmd_sync(const struct hagent *h, int argc, char **argv);
+int cmd_ssh(const struct hagent *h, int argc, char **argv);
+int cmd_serve(const struct hagent *h, int argc, char **argv);
+int cmd_run(const struct hagent *h, int argc, char **argv);
+int cmd_check(const struct hagent *h, int argc, char **argv);
+int cmd_notify(const struct hagent *h, int argc, char **argv);
+int cmd_journal(const struct hagent *h, int argc, char **argv);
 
 /* Root before path, malloc'd; exits on ENOMEM. path is absolute. */
 char *hagent_path(const struct hagent *h, const char *path);

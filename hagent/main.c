@@ -28,6 +28,18 @@ static const struct command commands[] = {
 	cmd_firewall},
     {"pptpd", "status|sessions|promote|demote|kick|reload [NAME=VALUE ...]",
 	"ask the daemon; prints its answer as JSON", cmd_pptpd},
+    {"sync", "prepare | push [--force] | pull | offer JSON | install | status [--json]",
+	"the files that both gateways must have alike", cmd_sync},
+    {"ssh", "[-l USER] NODE WORDS...", "rsync's remote shell to the peer", cmd_ssh},
+    {"serve", "", "what the pair's sshd runs for the peer", cmd_serve},
+    {"run", "[--conntrackd PROGRAM] [--keepalived-pids DIR] [--user USER] [--no-link]",
+	"the agent, in the foreground", cmd_run},
+    {"check", "", "keepalived's track_script: asks the agent whether this gateway may be MASTER",
+	cmd_check},
+    {"notify", "INSTANCE|GROUP NAME STATE [PRIORITY]",
+	"tell the agent what keepalived's notify script is told", cmd_notify},
+    {"journal", "[--limit N] [--json]",
+	"the last transitions, step by step, and the slowest step", cmd_journal},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -1,0 +1,210 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The agent: one object that ties keepalived's words, the role machine, the steps of a transition,
+ * health, the peer and the files together on one loop. Private to hagent/agent*.c and cmd_run.c.
+ * The loop never waits for a child, a socket or the peer; what may block runs in a child.
+ *
+ *   agent.c           life cycle, words about mastership, keepalived's death, transitions
+ *   agent_steps.c     what each step does
+ *   agent_health.c    the tick: facts, verdict, track file, reconciliation
+ *   agent_files.c     changed files, and the children that carry them
+ *   agent_commands.c  the three sockets
+ */
+#ifndef HAGENT_AGENT_H
+#define HAGENT_AGENT_H
+
+#include <limits.h>
+
+#include "common/answer.h"
+#include "common/answer_client.h"
+#include "hagent/arp.h"
+#include "hagent/child.h"
+#include "hagent/hagent.h"
+#include "hagent/health.h"
+#include "hagent/journal.h"
+#include "hagent/peer.h"
+#include "hagent/probe.h"
+#include "hagent/role.h"
+#include "hagent/steps.h"
+#include "keepalived/fifo.h"
+
+/* Where `hagent link` reports: group pptp-ha, one command. */
+#define AGENT_LINK_SOCKET HAGENT_RUN "/link.sock"
+#define AGENT_LINK_LOCK   HAGENT_RUN "/link.lock"
+
+#define AGENT_TICK_MS    150
+#define AGENT_VERDICT_MS 1000   /* a verdict older than this is none */
+#define AGENT_WINDOW_MS  600000 /* in which automatic moves are counted */
+#define AGENT_MOVES      32
+
+struct agent_options {
+	const char *conntrackd;      /* the program that talks to conntrackd */
+	const char *keepalived_pids; /* folder of keepalived's pid files */
+	const char *user;            /* whom `hagent link` runs as, and whose group may ask */
+	bool link;                   /* start `hagent link` */
+};
+
+struct agent_pptpd {
+	struct answer_client *orders; /* promote, demote: in order on one connection */
+	struct answer_client *asks;   /* status */
+	uint64_t order;               /* the call under way */
+	unsigned order_token;         /* and its step */
+	bool known;                   /* it has answered since the agent began */
+	unsigned failures;            /* in a row */
+	char error[160];
+	bool active, listening;
+	uint64_t epoch;
+	json_t *status; /* its last answer */
+	uint64_t answered_ms, took_ms;
+};
+
+/* A step that is a child. */
+struct agent_child {
+	struct agent *agent;
+	struct child child;
+	unsigned token; /* of the step; 0 = not of a step */
+	unsigned phase; /* of a step that runs several programs */
+};
+
+struct agent_transition {
+	uint64_t id;
+	enum role_work work;
+	char why[160];
+	uint64_t begun_ms, ended_ms;
+	int64_t begun_at; /* wall clock */
+	bool running;
+	const char *slowest;
+	uint64_t slowest_ms;
+	bool trouble; /* a step failed or was cut */
+};
+
+/* A run of `hagent sync ...`, and who waits for its JSON. */
+struct agent_job {
+	struct agent *agent;
+	struct child child;
+	char verb[16];
+	struct answer_request *asker; /* NULL = nobody */
+};
+
+struct agent_files {
+	int fd; /* inotify; < 0 = none */
+	struct io io;
+	struct timer debounce, minute, settle;
+	struct agent_job out, in; /* ours to the peer; the peer's to us */
+	bool again;               /* a change came during a push */
+	char result[512];         /* of the last push or pull */
+	char result_of[16];
+	int64_t result_at, ok_at; /* wall clock, ms; 0 = never */
+	bool ok;
+};
+
+struct agent {
+	const struct hagent *h;
+	const struct agent_options *options;
+	struct cluster *cluster;
+	const struct cluster_node *us, *them;
+	struct loop *loop;
+	char self[PATH_MAX]; /* our own program */
+	char vrrp_pid[PATH_MAX], track[PATH_MAX], epoch_path[PATH_MAX], state_folder[PATH_MAX];
+	char conntrackd_conf[PATH_MAX], conntrackd_socket[PATH_MAX], sshd_pid[PATH_MAX];
+	char pptpd_socket[PATH_MAX];
+	struct sig term, interrupt;
+	uint64_t started_ms;
+
+	struct role role;
+	struct steps steps;
+	struct step lists[3][STEPS_MAX]; /* by enum role_work */
+	size_t n_lists[3];
+	struct agent_transition transition;
+	enum role_work work_before; /* of the transition before it */
+	json_t *last_transition;    /* as its journal line; NULL = none */
+	uint64_t last_id;
+	struct journal journal;
+	struct epoch epoch;
+
+	int fifo;
+	struct io fifo_io;
+	struct fifo_buffer fifo_buffer;
+	enum fifo_event heard;    /* of keepalived, last; FIFO_N_EVENTS = nothing yet */
+	int pending;              /* enum fifo_event to act on after a read; < 0 = none */
+	struct timer master_wait; /* MASTER came, the address not yet */
+	unsigned master_tries;
+
+	struct probe_process keepalived, conntrackd, sshd, pptpd_monitor;
+	struct io keepalived_io;
+
+	struct agent_pptpd pptpd;
+	struct agent_child epoch_child, commit_child, gate_child, vip_child, resync_child;
+	struct arp arp;
+
+	struct peer peer;
+	struct child link;
+	struct timer link_again;
+
+	struct timer tick;
+	uint64_t ticks;
+	struct health_facts facts;
+	struct health health;
+	bool held;           /* the virtual WAN address is on its interface */
+	uint64_t verdict_ms; /* of the last verdict; 0 = none yet */
+	bool yielding;       /* what the track file says; valid with verdict_ms */
+	bool track_written;
+	uint64_t yield_ms, good_since_ms;
+	uint64_t epoch_yield_ms; /* when we yielded to a higher epoch; 0 = we do not */
+	uint64_t
+	    odd_since_ms; /* since when role and address contradict each other; 0 = they agree */
+	uint64_t repaired_ms;
+	int64_t moves[AGENT_MOVES]; /* wall clock; a ring */
+	unsigned n_moves;
+
+	struct agent_files files;
+	struct answer_server *agent_server, *query_server, *link_server;
+};
+
+/* agent.c */
+/* Everything but the loop's run. 0, or -1 after a message. */
+int agent_init(struct agent *a, const struct hagent *h, const struct agent_options *o);
+void agent_fini(struct agent *a);
+/* A word about mastership that is no notify line; why is for the journal. */
+void agent_word(struct agent *a, enum role_event event, const char *why);
+/* One notify line, without its newline. 0, or -1 with errno EBADMSG. */
+int agent_notify(struct agent *a, const char *line);
+bool agent_serves(const struct agent *a); /* active or promoting */
+/* The counter that orders carry: none that pptpd has seen is higher. */
+uint64_t agent_counter(const struct agent *a);
+
+/* agent_steps.c */
+void agent_steps_init(struct agent *a);
+void agent_steps_fini(struct agent *a);
+/* The list of steps for a kind of work, in the agent's own memory. */
+const struct step *agent_steps_of(struct agent *a, enum role_work work, size_t *n);
+int agent_gate_is_open(void); /* 1, 0; -1 = the rules are not loaded */
+
+/* agent_health.c */
+void agent_health_init(struct agent *a);
+void agent_health_fini(struct agent *a);
+unsigned agent_moves(const struct agent *a); /* automatic moves of the last 10 minutes */
+void agent_keepalived_look(struct agent *a); /* holds its process if there is one */
+
+/* agent_files.c */
+void agent_files_init(struct agent *a);
+void agent_files_fini(struct agent *a);
+/* After a promotion. */
+void agent_files_pull(struct agent *a);
+/* Whether a push or pull, and whether an installation is under way. */
+bool agent_files_sending(const struct agent *a);
+bool agent_files_taking(const struct agent *a);
+/*
+ * Starts `hagent sync VERB [ARGUMENT]` in that slot (out or in). r, if given, gets the child's JSON
+ * when it is done. -1 with errno (EBUSY: one is under way); r is untouched then.
+ */
+int agent_files_do(
+    struct agent *a, bool out, const char *verb, const char *argument, struct answer_request *r);
+json_t *agent_files_json(const struct agent *a);
+
+/* agent_commands.c */
+int agent_commands_init(struct agent *a);
+void agent_commands_fini(struct agent *a);
+
+#endif

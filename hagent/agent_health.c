@@ -1,0 +1,395 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The tick. Every 150 ms: ask pptpd, look around, judge, say the verdict to keepalived, and see
+ * whether role, address and daemon agree; where they do not for longer than a transition may take,
+ * the address is right while keepalived lives, and the daemon is put right.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "hagent/agent.h"
+#include "hagent/net.h"
+#include "keepalived/track.h"
+
+#define SLOW_TICKS      7   /* about a second */
+#define VERY_SLOW_TICKS 33  /* about five */
+#define ODD_MS          400 /* role and address may disagree for so long */
+#define ABANDON_MS      1000
+#define REPAIR_MS       2000
+#define YIELD_MIN_MS    2000 /* a verdict against us stands for at least so long */
+#define GOOD_MS         1000 /* and until we were well for so long */
+#define START_GRACE_MS  1000 /* for a keepalived that we do not see */
+
+unsigned
+agent_moves(const struct agent *a)
+{
+	int64_t now = journal_now_ms();
+	unsigned n = 0;
+
+	for (size_t i = 0; i < AGENT_MOVES; i++)
+		n += a->moves[i] > 0 && now - a->moves[i] < AGENT_WINDOW_MS;
+	return n;
+}
+
+/* ---- keepalived ---- */
+
+static void
+keepalived_gone(struct agent *a)
+{
+	bool stopped = a->heard == FIFO_STOP;
+
+	io_fini(&a->keepalived_io);
+	probe_process_fini(&a->keepalived);
+	journal_event(&a->journal, stopped ? "keepalived-stopped" : "keepalived-died",
+	    "role=%s: the gate shuts, pptpd stands by, the virtual addresses go",
+	    role_name(&a->role));
+	a->heard = FIFO_N_EVENTS;
+	agent_word(a, ROLE_EV_DEAD, stopped ? "keepalived stopped" : "keepalived died");
+}
+
+static void
+keepalived_cb(int events, void *arg)
+{
+	keepalived_gone(arg);
+}
+
+void
+agent_keepalived_look(struct agent *a)
+{
+	bool seen = a->keepalived.seen;
+
+	if (probe_process_alive(&a->keepalived) ||
+	    !probe_process_hold(&a->keepalived, probe_pid_file(a->vrrp_pid)))
+		return;
+	io_fini(&a->keepalived_io);
+	if (io_init(&a->keepalived_io, a->loop, a->keepalived.pidfd, keepalived_cb, a) == 0)
+		io_want(&a->keepalived_io, IO_READ);
+	journal_event(&a->journal, seen ? "keepalived-back" : "keepalived-seen", "pid=%d",
+	    (int)a->keepalived.pid);
+}
+
+/* ---- pptpd ---- */
+
+static void
+pptpd_failed(struct agent *a, const char *error)
+{
+	struct agent_pptpd *p = &a->pptpd;
+
+	p->failures++;
+	snprintf(p->error, sizeof(p->error), "%s", error);
+	if (p->failures == a->cluster->health.failures)
+		journal_event(&a->journal, "pptpd-silent", "%s", p->error);
+}
+
+static void
+status_done(void *arg, json_t *answer)
+{
+	struct agent *a = arg;
+	struct agent_pptpd *p = &a->pptpd;
+	json_t *data = json_object_get(answer, "data");
+	const char *role = json_string_value(json_object_get(data, "role"));
+	char text[64];
+
+	if (!answer && errno == ETIMEDOUT) {
+		snprintf(text, sizeof(text), "no answer within %u ms",
+		    a->cluster->health.pptpd_timeout_ms);
+		pptpd_failed(a, text);
+		return;
+	}
+	if (!role) {
+		pptpd_failed(a, answer ? "its status cannot be understood" : strerror(errno));
+		return;
+	}
+	if (p->failures >= a->cluster->health.failures)
+		journal_event(&a->journal, "pptpd-answers", "after %u failures", p->failures);
+	p->known = true;
+	p->failures = 0;
+	p->active = strcmp(role, "active") == 0;
+	p->listening = json_is_true(json_object_get(data, "listening"));
+	p->epoch = (uint64_t)json_integer_value(json_object_get(data, "epoch"));
+	json_decref(p->status);
+	p->status = json_incref(data);
+	p->answered_ms = loop_now_ms(a->loop);
+}
+
+static void
+ask_pptpd(struct agent *a)
+{
+	unsigned timeout_ms = a->cluster->health.pptpd_timeout_ms;
+
+	if (answer_client_call(a->pptpd.asks, "status", NULL, timeout_ms, status_done, a) == 0)
+		pptpd_failed(a, errno == EBUSY ? "it hangs" : strerror(errno));
+}
+
+/* ---- facts ---- */
+
+static void
+look_slowly(struct agent *a)
+{
+	struct health_facts *f = &a->facts;
+
+	f->gre = probe_gre_sockets();
+	f->ip_forward = probe_ip_forward();
+	f->files_free = probe_files_free();
+	f->memory_free_kib = probe_memory_free_kib();
+	f->disk_free_kib = probe_disk_free_kib(a->state_folder);
+	if (!probe_process_alive(&a->conntrackd))
+		probe_process_hold(&a->conntrackd, probe_socket_owner(a->conntrackd_socket));
+	if (!probe_process_alive(&a->sshd)) {
+		pid_t pid = probe_pid_file(a->sshd_pid);
+
+		if (probe_is_called(pid, "sshd"))
+			probe_process_hold(&a->sshd, pid);
+	}
+}
+
+static void
+look(struct agent *a)
+{
+	struct health_facts *f = &a->facts;
+
+	f->pptpd_failures = a->pptpd.failures;
+	f->pptpd_error = a->pptpd.error;
+	f->tun = probe_tun(CLUSTER_TUNNEL_INTERFACE);
+	f->wan = net_running(a->us->wan_if);
+	f->lan = net_running(a->us->lan_if);
+	f->sync = net_running(a->us->sync_if);
+	f->keepalived = probe_process_state(&a->keepalived);
+	if (a->ticks % SLOW_TICKS == 0)
+		look_slowly(a);
+	if (a->ticks % VERY_SLOW_TICKS == 0) {
+		if (!probe_process_alive(&a->pptpd_monitor))
+			probe_process_hold(&a->pptpd_monitor, probe_socket_owner(a->pptpd_socket));
+		f->pptpd_files_free = probe_process_alive(&a->pptpd_monitor)
+					  ? probe_process_files_free(a->pptpd_monitor.pid)
+					  : HEALTH_UNKNOWN;
+	}
+	f->conntrackd = probe_process_state(&a->conntrackd);
+	f->sshd = probe_process_state(&a->sshd);
+	f->journal_failing = a->journal.failing;
+	f->peer_heard = peer_fresh(&a->peer, loop_now_ms(a->loop));
+}
+
+/* ---- the verdict ---- */
+
+/* Of two that are equally bad one stays: who serves, else the higher epoch, else the first name. */
+static bool
+is_senior(const struct agent *a)
+{
+	if (agent_serves(a) != peer_active(&a->peer))
+		return agent_serves(a);
+	int order = epoch_compare(&a->epoch, &a->peer.epoch);
+	return order != 0 ? order > 0 : strcmp(a->us->name, a->them->name) < 0;
+}
+
+static void
+say(struct agent *a, bool yield, const char *why)
+{
+	uint64_t now_ms = loop_now_ms(a->loop);
+
+	if (a->track_written && a->yielding == yield)
+		return;
+	bool first = !a->track_written;
+	if (track_write(a->track, yield) < 0) {
+		log_warn("track file path=\"%s\" error=\"%s\"", a->track, strerror(errno));
+		return; /* again at the next tick */
+	}
+	a->track_written = true;
+	a->yielding = yield;
+	if (yield) {
+		a->yield_ms = now_ms;
+		if (agent_serves(a))
+			a->moves[a->n_moves++ % AGENT_MOVES] = journal_now_ms();
+		journal_event(
+		    &a->journal, agent_serves(a) ? "yield" : "unfit", "track file 1: %s", why);
+	} else if (!first) {
+		journal_event(&a->journal, "fit", "track file 0");
+	}
+}
+
+static void
+decide(struct agent *a)
+{
+	uint64_t now_ms = loop_now_ms(a->loop);
+	struct health_view v = {
+	    .ours = a->health.fault,
+	    .active = agent_serves(a),
+	    .peer_fresh = peer_fresh(&a->peer, now_ms),
+	    .peer_standby = peer_standby(&a->peer),
+	    .peers = a->peer.fault,
+	    .senior = is_senior(a),
+	    .moves = agent_moves(a) + (peer_fresh(&a->peer, now_ms) ? a->peer.moves : 0),
+	    .moves_max = a->cluster->health.moves_per_10_minutes,
+	};
+	bool yield = health_must_yield(&v);
+
+	if (!yield && a->good_since_ms == 0)
+		a->good_since_ms = now_ms;
+	if (yield)
+		a->good_since_ms = 0;
+	if (a->epoch_yield_ms != 0 && now_ms - a->epoch_yield_ms < YIELD_MIN_MS) {
+		say(a, true, "the peer is active under a higher epoch");
+	} else if (yield) {
+		say(a, true, a->health.n > 0 ? a->health.problems[0].text : "");
+	} else if (!a->yielding ||
+		   (now_ms - a->yield_ms >= YIELD_MIN_MS && now_ms - a->good_since_ms >= GOOD_MS)) {
+		say(a, false, "");
+		a->epoch_yield_ms = 0;
+	}
+}
+
+/* One epoch, one active: the lower one says FAULT first and demotes then, so that VRRP follows. */
+static void
+yield_to_higher_epoch(struct agent *a)
+{
+	if (role_state(&a->role) != ROLE_ACTIVE || !a->facts.peer_heard || !peer_active(&a->peer) ||
+	    epoch_compare(&a->epoch, &a->peer.epoch) >= 0)
+		return;
+	a->epoch_yield_ms = loop_now_ms(a->loop);
+	say(a, true, "the peer is active under a higher epoch");
+	agent_word(a, ROLE_EV_YIELD, "the peer is active under a higher epoch");
+}
+
+/* ---- role, address and daemon agree ---- */
+
+static void
+reconcile_start(struct agent *a)
+{
+	bool grace = loop_now_ms(a->loop) - a->started_ms < START_GRACE_MS;
+	bool asked = a->pptpd.known || a->pptpd.failures >= a->cluster->health.failures;
+	int gate;
+
+	if (!asked)
+		return;
+	gate = agent_gate_is_open();
+	if (a->held && a->facts.keepalived != HEALTH_ALIVE) {
+		if (!grace)
+			agent_word(a, ROLE_EV_DEAD,
+			    "started: the address is here, but keepalived does not run");
+	} else if (a->held && a->pptpd.active && gate == 1 && a->pptpd.epoch == a->epoch.counter) {
+		journal_event(&a->journal, "found-active", "epoch=%llu: nothing to do",
+		    (unsigned long long)a->epoch.counter);
+		agent_word(a, ROLE_EV_IS_ACTIVE, "");
+	} else if (a->held) {
+		agent_word(a, ROLE_EV_MASTER, "started: the address is here");
+	} else if (a->pptpd.known && !a->pptpd.active && gate <= 0) {
+		journal_event(&a->journal, "found-standby", "nothing to do");
+		agent_word(a, ROLE_EV_IS_STANDBY, "");
+	} else {
+		agent_word(a, ROLE_EV_BACKUP, "started: the address is not here");
+	}
+}
+
+/* What is to be said when the address and the role have disagreed for ms; false = nothing yet. */
+static bool
+put_right(struct agent *a, uint64_t ms)
+{
+	bool alive = a->facts.keepalived == HEALTH_ALIVE;
+
+	if (!a->held) {
+		if (ms < ODD_MS)
+			return false;
+		agent_word(a, ROLE_EV_BACKUP, "the virtual address is not here");
+	} else if (!alive || a->yielding) {
+		/* Nobody who could take it away does: a dead keepalived, or one that hangs. */
+		bool dead = !alive && a->keepalived.seen;
+
+		if (ms < ABANDON_MS || (!dead && !(a->facts.peer_heard && peer_active(&a->peer))))
+			return false;
+		agent_word(a, ROLE_EV_DEAD, "nobody takes the virtual address away");
+	} else {
+		if (ms < ODD_MS)
+			return false;
+		agent_word(a, ROLE_EV_MASTER, "the virtual address is here");
+	}
+	return true;
+}
+
+static void
+reconcile(struct agent *a)
+{
+	uint64_t now_ms = loop_now_ms(a->loop);
+	enum role_state state = role_state(&a->role);
+	bool active = state == ROLE_ACTIVE;
+
+	if (state == ROLE_UNKNOWN) {
+		reconcile_start(a);
+		return;
+	}
+	if ((!active && state != ROLE_STANDBY) || timer_pending(&a->master_wait)) {
+		a->odd_since_ms = 0; /* under way */
+		return;
+	}
+	if (a->held == active)
+		a->odd_since_ms = 0;
+	else if (a->odd_since_ms == 0)
+		a->odd_since_ms = now_ms;
+	if (a->odd_since_ms != 0) {
+		if (put_right(a, now_ms - a->odd_since_ms))
+			a->odd_since_ms = 0;
+		return;
+	}
+	/* An answer that old may be to a question from before the transition. */
+	if (a->pptpd.failures > 0 || a->pptpd.active == active ||
+	    a->pptpd.answered_ms <= a->transition.ended_ms + a->cluster->health.pptpd_timeout_ms ||
+	    now_ms - a->repaired_ms < REPAIR_MS)
+		return;
+	a->repaired_ms = now_ms;
+	agent_word(a, ROLE_EV_REPAIR,
+	    active ? "pptpd stands by, but we are active" : "pptpd is active, but we stand by");
+}
+
+static void
+tick_cb(void *arg)
+{
+	struct agent *a = arg;
+	int held = net_holds(a->us->wan_if, a->cluster->vip_wan.address);
+
+	timer_set(&a->tick, AGENT_TICK_MS);
+	if (held >= 0)
+		a->held = held;
+	ask_pptpd(a);
+	agent_keepalived_look(a);
+	look(a);
+	a->ticks++;
+	if (a->pptpd.known || a->pptpd.failures >= a->cluster->health.failures) {
+		health_judge(&a->facts, a->cluster->health.failures, &a->health);
+		decide(a);
+		a->verdict_ms = loop_now_ms(a->loop);
+	}
+	yield_to_higher_epoch(a);
+	reconcile(a);
+}
+
+void
+agent_health_init(struct agent *a)
+{
+	probe_process_init(&a->keepalived);
+	probe_process_init(&a->conntrackd);
+	probe_process_init(&a->sshd);
+	probe_process_init(&a->pptpd_monitor);
+	a->facts = (struct health_facts){
+	    .gre = HEALTH_UNKNOWN,
+	    .pptpd_files_free = HEALTH_UNKNOWN,
+	    .wan_if = a->us->wan_if,
+	    .lan_if = a->us->lan_if,
+	    .sync_if = a->us->sync_if,
+	};
+	timer_init(&a->tick, a->loop, tick_cb, a);
+	timer_set(&a->tick, 0);
+}
+
+void
+agent_health_fini(struct agent *a)
+{
+	timer_cancel(&a->tick);
+	io_fini(&a->keepalived_io);
+	probe_process_fini(&a->keepalived);
+	probe_process_fini(&a->conntrackd);
+	probe_process_fini(&a->sshd);
+	probe_process_fini(&a->pptpd_monitor);
+}

@@ -1,0 +1,456 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the steps of a transition do. Each is idempotent. Those that may block (disk, libnftables,
+ * netlink, programs) run in a child that is killed at the deadline; orders to pptpd are lines on
+ * one connection, so that a demotion can never overtake a promotion that pptpd has not read yet.
+ *
+ *   MASTER   epoch; promote pptpd and commit connections; gate open; announce; refresh
+ *            conntrackd's caches (background)
+ *   BACKUP   gate shut; demote pptpd; ask for the peer's connections
+ *   ABANDON  gate shut; demote pptpd; take the virtual addresses away
+ *
+ * After the steps of MASTER the files are pulled (agent_files.c).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "firewall/fw.h"
+#include "hagent/agent.h"
+#include "hagent/net.h"
+#include "sync/conntrackd.h"
+
+static void
+child_step_done(void *arg, const struct child_result *r)
+{
+	struct agent_child *c = arg;
+	unsigned token = c->token;
+	char text[160];
+	size_t len = strcspn(r->output, "\n");
+
+	c->token = 0;
+	snprintf(text, sizeof(text), "%s", log_quote(r->output, len));
+	if (r->status != 0 && !*text)
+		snprintf(text, sizeof(text), "exit status %d", r->status);
+	steps_end(&c->agent->steps, token, r->status == 0 ? STEP_OK : STEP_FAILED,
+	    r->status == 0 ? "" : text);
+}
+
+static int
+begin_function(struct agent_child *c, int (*fn)(void *arg), unsigned deadline_ms, unsigned token)
+{
+	/* The runner cuts; the child's own deadline is for a child whose agent hangs. */
+	if (child_call(&c->child, c->agent->loop, fn, c->agent, deadline_ms + 1000, child_step_done,
+		c) < 0)
+		return -1;
+	c->token = token;
+	return 0;
+}
+
+static int
+begin_program(struct agent_child *c, const char *const *argv, unsigned deadline_ms, unsigned token)
+{
+	if (child_run(&c->child, c->agent->loop, argv, deadline_ms + 1000, child_step_done, c) < 0)
+		return -1;
+	c->token = token;
+	return 0;
+}
+
+static bool
+cut_child(struct agent_child *c)
+{
+	if (!child_running(&c->child))
+		return true;
+	child_cut(&c->child);
+	return false;
+}
+
+/* ---- epoch ---- */
+
+static int
+write_epoch(void *arg)
+{
+	const struct agent *a = arg;
+
+	if (epoch_write(a->epoch_path, &a->epoch) == 0)
+		return 0;
+	fprintf(stderr, "%s: %s", a->epoch_path, strerror(errno));
+	return 1;
+}
+
+static int
+epoch_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+
+	return begin_function(&a->epoch_child, write_epoch, a->cluster->timeouts.epoch_ms, token);
+}
+
+static bool
+epoch_cut(void *arg)
+{
+	return cut_child(&((struct agent *)arg)->epoch_child);
+}
+
+/* ---- pptpd ---- */
+
+static void
+order_done(void *arg, json_t *answer)
+{
+	struct agent *a = arg;
+	unsigned token = a->pptpd.order_token;
+	json_t *error = json_object_get(answer, "error");
+	const char *message = json_string_value(json_object_get(error, "message"));
+	bool good = json_is_true(json_object_get(answer, "ok"));
+
+	if (!answer)
+		message = strerror(errno);
+	a->pptpd.order = 0;
+	steps_end(&a->steps, token, good ? STEP_OK : STEP_FAILED, good ? "" : message);
+}
+
+static int
+order(struct agent *a, const char *verb, unsigned deadline_ms, unsigned token)
+{
+	json_t *args = json_pack("{s:I}", "epoch", (json_int_t)agent_counter(a));
+
+	a->pptpd.order_token = token;
+	a->pptpd.order =
+	    answer_client_call(a->pptpd.orders, verb, args, deadline_ms + 1000, order_done, a);
+	return a->pptpd.order ? 0 : -1;
+}
+
+static int
+promote_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+
+	return order(a, "promote", a->cluster->timeouts.promote_ms, token);
+}
+
+static int
+demote_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+
+	return order(a, "demote", a->cluster->timeouts.demote_ms, token);
+}
+
+static bool
+order_cut(void *arg)
+{
+	struct agent *a = arg;
+
+	answer_client_forget(a->pptpd.orders, a->pptpd.order);
+	a->pptpd.order = 0;
+	return true;
+}
+
+/* ---- gate ---- */
+
+static int
+set_gate(bool open)
+{
+	struct fw *f = fw_new();
+	int status = 1;
+
+	if (!f) {
+		fprintf(stderr, "libnftables: %s", strerror(errno));
+		return 1;
+	}
+	if (fw_gate_set(f, open) == 0)
+		status = 0;
+	else if (errno == ENOENT)
+		fputs("the gateway's rules are not loaded", stderr);
+	else
+		fputs(fw_error(f), stderr);
+	fw_free(f);
+	return status;
+}
+
+static int
+open_gate(void *arg)
+{
+	return set_gate(true);
+}
+
+static int
+shut_gate(void *arg)
+{
+	return set_gate(false);
+}
+
+int
+agent_gate_is_open(void)
+{
+	struct fw *f = fw_new();
+	int result = f && fw_gateway_loaded(f) ? fw_gate_open(f) : -1;
+
+	fw_free(f);
+	return result;
+}
+
+static int
+gate_open_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+
+	return begin_function(&a->gate_child, open_gate, a->cluster->timeouts.gate_ms, token);
+}
+
+static int
+gate_shut_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+
+	return begin_function(&a->gate_child, shut_gate, a->cluster->timeouts.gate_ms, token);
+}
+
+static bool
+gate_cut(void *arg)
+{
+	return cut_child(&((struct agent *)arg)->gate_child);
+}
+
+/* ---- conntrackd ---- */
+
+static int
+ask_conntrackd(struct agent *a, struct agent_child *c, enum conntrackd_request request,
+    unsigned deadline_ms, unsigned token)
+{
+	const char *argv[CONNTRACKD_ARGS];
+
+	if (probe_process_state(&a->conntrackd) != HEALTH_ALIVE &&
+	    !probe_process_hold(&a->conntrackd, probe_socket_owner(a->conntrackd_socket))) {
+		steps_end(&a->steps, token, STEP_SKIPPED, "conntrackd is not running");
+		return 0;
+	}
+	conntrackd_argv(request, a->conntrackd_conf, argv);
+	argv[0] = a->options->conntrackd;
+	return begin_program(c, argv, deadline_ms, token);
+}
+
+static int
+commit_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+
+	return ask_conntrackd(
+	    a, &a->commit_child, CONNTRACKD_COMMIT, a->cluster->timeouts.commit_ms, token);
+}
+
+static bool
+commit_cut(void *arg)
+{
+	return cut_child(&((struct agent *)arg)->commit_child);
+}
+
+/* What follows a commit when traffic flows again: three programs, one after the other. */
+static const enum conntrackd_request refresh[] = {
+    CONNTRACKD_FLUSH, CONNTRACKD_RESYNC, CONNTRACKD_SEND};
+#define N_REFRESH (sizeof(refresh) / sizeof(refresh[0]))
+
+static void
+refresh_done(void *arg, const struct child_result *r)
+{
+	struct agent_child *c = arg;
+	struct agent *a = c->agent;
+	const char *argv[CONNTRACKD_ARGS];
+
+	if (r->status != 0 || ++c->phase == N_REFRESH) {
+		child_step_done(c, r);
+		return;
+	}
+	conntrackd_argv(refresh[c->phase], a->conntrackd_conf, argv);
+	argv[0] = a->options->conntrackd;
+	if (child_run(&c->child, a->loop, argv, a->cluster->timeouts.resync_ms + 1000, refresh_done,
+		c) < 0) {
+		unsigned token = c->token;
+
+		c->token = 0;
+		steps_end(&a->steps, token, STEP_FAILED, strerror(errno));
+	}
+}
+
+static int
+refresh_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+
+	a->resync_child.phase = 0;
+	if (ask_conntrackd(a, &a->resync_child, refresh[0], a->cluster->timeouts.resync_ms, token) <
+	    0)
+		return -1;
+	a->resync_child.child.done = refresh_done;
+	return 0;
+}
+
+static int
+request_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+
+	return ask_conntrackd(
+	    a, &a->resync_child, CONNTRACKD_REQUEST, a->cluster->timeouts.resync_ms, token);
+}
+
+static bool
+resync_cut(void *arg)
+{
+	return cut_child(&((struct agent *)arg)->resync_child);
+}
+
+/* ---- addresses ---- */
+
+static int
+announce_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+	char text[64];
+	int n = arp_announce(&a->arp);
+
+	if (n < 0)
+		return -1;
+	snprintf(text, sizeof(text), "%d addresses, now and after 0.1, 1 and 5 s", n);
+	steps_end(s, token, STEP_OK, text);
+	return 0;
+}
+
+static int
+remove_addresses(void *arg)
+{
+	const struct agent *a = arg;
+	const struct cluster_net *wan = &a->cluster->vip_wan, *lan = &a->cluster->vip_lan;
+	int status = 0;
+
+	if (net_remove(a->us->wan_if, wan->address, wan->prefix) < 0) {
+		fprintf(stderr, "%s on %s: %s ", conf_ipv4(wan->address), a->us->wan_if,
+		    strerror(errno));
+		status = 1;
+	}
+	if (net_remove(a->us->lan_if, lan->address, lan->prefix) < 0) {
+		fprintf(stderr, "%s on %s: %s", conf_ipv4(lan->address), a->us->lan_if,
+		    strerror(errno));
+		status = 1;
+	}
+	return status;
+}
+
+static int
+remove_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+
+	return begin_function(
+	    &a->vip_child, remove_addresses, a->cluster->timeouts.announce_ms, token);
+}
+
+static bool
+remove_cut(void *arg)
+{
+	return cut_child(&((struct agent *)arg)->vip_child);
+}
+
+/* ---- the lists ---- */
+
+enum {
+	T_EPOCH,
+	T_PROMOTE,
+	T_COMMIT,
+	T_GATE,
+	T_ANNOUNCE,
+	T_DEMOTE,
+	T_RESYNC
+};
+
+struct row {
+	const char *name;
+	unsigned stage, deadline;
+	bool background;
+	int (*begin)(struct steps *s, unsigned token, void *arg);
+	bool (*cut)(void *arg);
+};
+
+static const struct row master[] = {
+    {"epoch", 0, T_EPOCH, false, epoch_begin, epoch_cut},
+    {"promote", 1, T_PROMOTE, false, promote_begin, order_cut},
+    {"commit", 1, T_COMMIT, false, commit_begin, commit_cut},
+    {"gate-open", 2, T_GATE, false, gate_open_begin, gate_cut},
+    {"announce", 3, T_ANNOUNCE, false, announce_begin, NULL},
+    {"conntrack-refresh", 4, T_RESYNC, true, refresh_begin, resync_cut},
+};
+
+static const struct row backup[] = {
+    {"gate-shut", 0, T_GATE, false, gate_shut_begin, gate_cut},
+    {"demote", 1, T_DEMOTE, false, demote_begin, order_cut},
+    {"conntrack-request", 2, T_RESYNC, false, request_begin, resync_cut},
+};
+
+static const struct row abandon[] = {
+    {"gate-shut", 0, T_GATE, false, gate_shut_begin, gate_cut},
+    {"demote", 1, T_DEMOTE, false, demote_begin, order_cut},
+    {"addresses", 2, T_ANNOUNCE, false, remove_begin, remove_cut},
+};
+
+#define ROWS(x) x, sizeof(x) / sizeof(x[0])
+
+static unsigned
+deadline_of(const struct cluster *c, unsigned which)
+{
+	const unsigned all[] = {
+	    [T_EPOCH] = c->timeouts.epoch_ms,
+	    [T_PROMOTE] = c->timeouts.promote_ms,
+	    [T_COMMIT] = c->timeouts.commit_ms,
+	    [T_GATE] = c->timeouts.gate_ms,
+	    [T_ANNOUNCE] = c->timeouts.announce_ms,
+	    [T_DEMOTE] = c->timeouts.demote_ms,
+	    [T_RESYNC] = c->timeouts.resync_ms,
+	};
+
+	return all[which];
+}
+
+static void
+fill(struct agent *a, enum role_work work, const struct row *rows, size_t n)
+{
+	a->n_lists[work] = n;
+	for (size_t i = 0; i < n; i++)
+		a->lists[work][i] = (struct step){
+		    .name = rows[i].name,
+		    .stage = rows[i].stage,
+		    .deadline_ms = deadline_of(a->cluster, rows[i].deadline),
+		    .background = rows[i].background,
+		    .begin = rows[i].begin,
+		    .cut = rows[i].cut,
+		};
+}
+
+void
+agent_steps_init(struct agent *a)
+{
+	a->epoch_child.agent = a->commit_child.agent = a->gate_child.agent = a;
+	a->vip_child.agent = a->resync_child.agent = a;
+	fill(a, ROLE_PROMOTE, ROWS(master));
+	fill(a, ROLE_DEMOTE, ROWS(backup));
+	fill(a, ROLE_ABANDON, ROWS(abandon));
+}
+
+void
+agent_steps_fini(struct agent *a)
+{
+	child_fini(&a->epoch_child.child);
+	child_fini(&a->commit_child.child);
+	child_fini(&a->gate_child.child);
+	child_fini(&a->vip_child.child);
+	child_fini(&a->resync_child.child);
+}
+
+const struct step *
+agent_steps_of(struct agent *a, enum role_work work, size_t *n)
+{
+	*n = a->n_lists[work];
+	return a->lists[work];
+}

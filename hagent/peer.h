@@ -1,0 +1,48 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the agent knows of the other gateway: what it last said of itself, and on which paths it is
+ * heard at present. Fed by `hagent link`. Pure but for the clock that it is given.
+ */
+#ifndef HAGENT_PEER_H
+#define HAGENT_PEER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hagent/epoch.h"
+#include "hagent/health.h"
+
+#define PEER_PATHS    3
+#define PEER_FRESH_MS 350 /* the link's 200 ms of silence, and its way to us */
+
+struct peer_path {
+	const char *name; /* "sync", "lan", "wan" */
+	bool up;
+	uint64_t heard_ms, changed_ms; /* 0 = never */
+	char error[160];               /* why it is not up */
+};
+
+struct peer {
+	struct peer_path paths[PEER_PATHS];
+	uint64_t heard_ms; /* on any path; 0 = never */
+	char node[CLUSTER_NAME_MAX], version[24], role[16];
+	struct epoch epoch;
+	enum health_fault fault;
+	unsigned moves;
+};
+
+void peer_init(struct peer *p);
+/*
+ * A report of the link: {"path":"sync","up":true,"hello":{...}} or {"path":"sync","up":false,
+ * "error":"..."}. -1 with errno EBADMSG when it is none; nothing has changed then.
+ */
+int peer_report(struct peer *p, const json_t *report, uint64_t now_ms);
+bool peer_fresh(const struct peer *p, uint64_t now_ms);
+bool peer_standby(const struct peer *p);
+bool peer_active(const struct peer *p);
+/* For status; new reference. */
+json_t *peer_json(const struct peer *p, uint64_t now_ms);
+
+#endif
