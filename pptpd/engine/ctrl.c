@@ -19,7 +19,8 @@
 #include "pptpd/engine/session.h"
 
 #define READ_SIZE    2048
-#define STOP_TIMEOUT 3000 /* ms that we wait for a Stop-Control-Connection-Reply */
+#define SEND_BUFFER  16384 /* what the kernel keeps for a client that does not read */
+#define STOP_TIMEOUT 3000  /* ms that we wait for a Stop-Control-Connection-Reply */
 
 #define RESULT_OK           1
 #define RESULT_GENERAL      2 /* with an error code */
@@ -463,8 +464,11 @@ detach(struct ctrl *c, enum session_end end)
 	LIST_REMOVE(c, bucket_entry);
 	TAILQ_REMOVE(&e->ctrls, c, entry);
 	e->n_ctrls--;
-	while ((s = TAILQ_FIRST(&c->sessions)) != NULL)
+	/* One of them may be closing already: what it said filled the connection. */
+	while ((s = TAILQ_FIRST(&c->sessions)) != NULL) {
+		session_leave(s);
 		session_close(s, end, false);
+	}
 	timer_cancel(&c->timer);
 	return fd;
 }
@@ -638,8 +642,9 @@ admit(struct engine *e, const struct tcp_snapshot *t)
 static void
 set_socket_options(int fd)
 {
-	int on = 1, user_timeout_ms = 60000;
+	int on = 1, user_timeout_ms = 60000, send_buffer = SEND_BUFFER;
 
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 	(void)setsockopt(

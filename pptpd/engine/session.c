@@ -120,6 +120,8 @@ take_static(struct session *s, const char *user, uint32_t ip)
 		    user_of(holder), conf_ipv4(ip), holder->call_id, s->call_id,
 		    conf_ipv4(s->peer_ip));
 		session_close(holder, END_REPLACED, true);
+		if (s->closing) /* a call of the same connection, which that has closed */
+			return 0;
 	} else if (holder != NULL && holder != s) {
 		char why[160];
 
@@ -499,6 +501,16 @@ release_all(struct session *s)
 		dp_detach(e->dp, s->dp);
 }
 
+void
+session_leave(struct session *s)
+{
+	if (s->ctrl == NULL)
+		return;
+	TAILQ_REMOVE(&s->ctrl->sessions, s, entry);
+	s->ctrl->n_sessions--;
+	s->ctrl = NULL;
+}
+
 static void
 close_call(void *object, void *detail)
 {
@@ -511,10 +523,9 @@ close_call(void *object, void *detail)
 	s->engine->n_sessions--;
 	timer_cancel(&s->timer);
 	release_all(s);
-	TAILQ_REMOVE(&c->sessions, s, entry);
-	c->n_sessions--;
-	s->ctrl = NULL;
-	ctrl_call_ended(c);
+	session_leave(s);
+	if (c != NULL)
+		ctrl_call_ended(c);
 	session_released(s);
 }
 
@@ -619,7 +630,8 @@ on_guard_ok(void *object, void *detail)
 
 	(void)detail;
 	reply_call(s->ctrl, &ocrq, s->call_id, OCRP_CONNECTED, 0);
-	ppp_open(s->ppp);
+	if (!s->closing) /* the reply may have found the connection full, and so closed it */
+		ppp_open(s->ppp);
 }
 
 static void

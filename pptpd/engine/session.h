@@ -78,6 +78,8 @@ void session_clear(struct session *s);
 void session_hangup(struct session *s, enum session_end end);
 /* Ends it at once. tell = say Call-Disconnect-Notify on the control connection. */
 void session_close(struct session *s, enum session_end end, bool tell);
+/* Out of its control connection's list; the connection closes it next, or has ended. */
+void session_leave(struct session *s);
 struct session *session_by_peer_id(struct ctrl *c, uint16_t peer_call_id);
 const char *session_end_name(enum session_end end);
 /* The data plane or the monitor let go of it: frees it if it has ended and was the last to hold it.

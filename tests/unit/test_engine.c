@@ -514,6 +514,91 @@ test_client_that_does_not_read(void **state)
 	close(c.fd);
 }
 
+/* Leaves less room than a Call-Disconnect-Notify takes, so that the next one closes the connection.
+ */
+static void
+fill_output(struct client *c)
+{
+	const struct pptp_message echo = {.type = PPTP_ECHO_RP};
+
+	while (c->ctrl->out_len + pptp_size(PPTP_OCRP) <= CTRL_OUT_MAX)
+		ctrl_send(c->ctrl, &echo);
+	assert_int_equal(c->ctrl->fsm.state, CTRL_ESTABLISHED);
+}
+
+/* A call ends by itself while its client does not read: what is said of the one closes the other.
+ */
+static void
+test_call_ends_while_the_client_does_not_read(void **state)
+{
+	struct client c = established(1);
+	struct session *s;
+
+	call(&c, 1);
+	call(&c, 2);
+	fill_output(&c);
+	s = TAILQ_FIRST(&c.ctrl->sessions);
+	alarm(10); /* it was for ever */
+	session_close(s, END_KICKED, true);
+	alarm(0);
+	assert_int_equal(eng.n_ctrls, 0);
+	assert_int_equal(eng.n_sessions, 0);
+	assert_int_equal(eng.stats.ended[END_KICKED], 1);
+	assert_int_equal(eng.stats.ended[END_CONTROL_LOST], 1);
+	assert_int_equal(fake.detached, 2);
+	assert_int_equal(fake.call_dels, 2);
+	close(c.fd);
+	loop_advance(eng.loop, 0);
+}
+
+/* The same while the firewall's answer is told: no LCP for a call that is gone. */
+static void
+test_call_opens_while_the_client_does_not_read(void **state)
+{
+	struct client c = established(1);
+
+	fake.hold_guard = true;
+	say(&c, &(struct pptp_message){.type = PPTP_OCRQ, .call_id = 1});
+	fill_output(&c);
+	alarm(10);
+	fake.guard[0].done(fake.guard[0].arg, 0);
+	alarm(0);
+	assert_int_equal(eng.n_ctrls, 0);
+	assert_int_equal(eng.n_sessions, 0);
+	assert_int_equal(fake.frames, 0);
+	assert_int_equal(fake.call_dels, 1);
+	close(c.fd);
+	loop_advance(eng.loop, 0);
+}
+
+/* A login replaces a call of its own connection, and that closes both: no address is taken. */
+static void
+test_login_replaces_a_call_of_its_own_connection(void **state)
+{
+	struct client c = established(1);
+	const uint32_t ip = 0x0a080009;
+	struct session *holder, *s;
+
+	call(&c, 1);
+	call(&c, 2);
+	holder = TAILQ_FIRST(&c.ctrl->sessions);
+	s = TAILQ_NEXT(holder, entry);
+	s->pending++; /* keep it in memory */
+	strcpy(holder->identity.user, "api-client");
+	holder->address = take_static(holder, "api-client", ip);
+	assert_int_equal(holder->address, ip);
+	fill_output(&c);
+	alarm(10);
+	assert_int_equal(take_static(s, "api-client", ip), 0);
+	alarm(0);
+	assert_int_equal(s->call.state, CALL_CLOSED);
+	assert_null(pool_owner(eng.pool, ip));
+	s->pending--;
+	session_released(s);
+	close(c.fd);
+	loop_advance(eng.loop, 0);
+}
+
 /* ---- limits and time ---- */
 
 static void
@@ -797,6 +882,9 @@ main(void)
 	    TEST(test_malformed_drops_only_its_peer),
 	    TEST(test_bare_fin),
 	    TEST(test_client_that_does_not_read),
+	    TEST(test_call_ends_while_the_client_does_not_read),
+	    TEST(test_call_opens_while_the_client_does_not_read),
+	    TEST(test_login_replaces_a_call_of_its_own_connection),
 	    TEST(test_half_open_limit_and_timeout),
 	    TEST(test_caps),
 	    TEST(test_connection_without_a_call_ends),
