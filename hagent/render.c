@@ -320,13 +320,15 @@ power_of_two(unsigned at_least)
 	return n;
 }
 
-/* A client has some dozens of flows open; a socket buffer holds some milliseconds of all clients.
+/*
+ * A client has some dozens of flows open; a socket buffer holds some milliseconds of all clients.
+ * No value is below the kernel's own default.
  */
 static void
 put_sizes(struct vars *vars, const struct cluster *c)
 {
 	unsigned sessions = c->limits.sessions;
-	unsigned entries = power_of_two(clamp(64UL * sessions, 65536, 1u << 22));
+	unsigned entries = power_of_two(clamp(64UL * sessions, 1u << 18, 1u << 22));
 
 	put(vars, "CONNTRACK_ENTRIES", "%u", entries);
 	put(vars, "CONNTRACK_BUCKETS", "%u", entries / 4);

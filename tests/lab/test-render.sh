@@ -10,9 +10,11 @@ keepalived=
 engine=
 # What runs outside of the lab's book-keeping.
 end_ours() {
-	[ -z "$keepalived" ] || kill "$keepalived" 2>/dev/null
 	[ -z "$engine" ] || kill -- -"$engine" 2>/dev/null
-	wait ${keepalived:+"$keepalived"} ${engine:+"$engine"} 2>/dev/null
+	if [ -n "$keepalived" ]; then
+		kill "$keepalived" 2>/dev/null
+		wait "$keepalived" 2>/dev/null
+	fi
 	return "$1"
 }
 trap 'end_ours $?; end_of_script' EXIT

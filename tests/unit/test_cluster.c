@@ -469,7 +469,7 @@ test_render(void **state)
 	assert_renders(c, "gw1", 1, "snat ip to 198.51.100.10:20000-60000\n");
 	assert_renders(c, "gw1", 1, "maxseg size set 1360\n");
 	assert_renders(c, "gw1", 2, "-net/ipv4/conf/eth2.7/rp_filter = 0\n");
-	assert_renders(c, "gw1", 2, "-net.netfilter.nf_conntrack_max = 65536\n");
+	assert_renders(c, "gw1", 2, "-net.netfilter.nf_conntrack_max = 262144\n");
 	c->limits.sessions = 10000;
 	assert_renders(c, "gw1", 2, "-net.netfilter.nf_conntrack_max = 1048576\n");
 	assert_renders(c, "gw1", 2, "-net.core.somaxconn = 10000\n");
@@ -519,7 +519,7 @@ test_render_pair(void **state)
 	assert_renders(c, "gw2", 4,
 	    "\t\tIPv4_address 10.255.0.2\n\t\tIPv4_Destination_Address 10.255.0.1\n\t\tPort 3780\n"
 	    "\t\tInterface eth2.7\n");
-	assert_renders(c, "gw1", 4, "\tHashSize 16384\n\tHashLimit 131072\n");
+	assert_renders(c, "gw1", 4, "\tHashSize 65536\n\tHashLimit 524288\n");
 	assert_renders(c, "gw1", 4,
 	    "\t\t\tIPv4_address 198.51.100.11\n\t\t\tIPv4_address 192.168.1.2\n"
 	    "\t\t\tIPv4_address 198.51.100.12\n\t\t\tIPv4_address 192.168.1.3\n");
