@@ -362,15 +362,6 @@ dp_set_keys(struct dataplane *dp, struct dp_session *s, const uint8_t send_key[s
 	give_both(dp, s, ORDER_KEYS);
 }
 
-void
-dp_allow_source(struct dataplane *dp, struct dp_session *s, uint32_t ip)
-{
-	if (s->detaching)
-		return;
-	s->source = ip;
-	give_order(dp, s, HALF_RX, ORDER_LINK);
-}
-
 /* Points the TUN's queue choice at the session's worker, or takes the entry out (ip 0). */
 static void
 steer(struct dataplane *dp, struct dp_session *s, uint32_t ip)
@@ -395,8 +386,8 @@ dp_up(struct dataplane *dp, struct dp_session *s, const struct dp_up *up)
 	s->up = true;
 	s->link = *up;
 	s->source = up->peer_ip;
+	steer(dp, s, up->peer_ip); /* before the first packet that could be answered */
 	give_both(dp, s, ORDER_LINK);
-	steer(dp, s, up->peer_ip);
 }
 
 void

@@ -66,8 +66,6 @@ int dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol,
 /* Arms both directions with fresh start keys; encrypted data is accepted from now on. */
 void dp_set_keys(struct dataplane *dp, struct dp_session *s, const uint8_t send_key[static 16],
     const uint8_t recv_key[static 16]);
-/* Packets from inner source ip may come from now on (before up). */
-void dp_allow_source(struct dataplane *dp, struct dp_session *s, uint32_t ip);
 
 struct dp_up {
 	uint32_t peer_ip;	/* inner */
@@ -75,6 +73,7 @@ struct dp_up {
 	uint16_t mtu;		/* of packets towards the client */
 	bool pfc, acfc;		/* the peer accepts compressed fields */
 };
+/* Opens both ways: packets from peer_ip are accepted, packets to it are sent. */
 void dp_up(struct dataplane *dp, struct dp_session *s, const struct dp_up *up);
 void dp_down(struct dataplane *dp, struct dp_session *s);	/* stop both ways, keep numbers and keys */
 

@@ -26,12 +26,15 @@ ring_init(struct ring *r, uint32_t size)
 	r->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (r->event_fd < 0)
 		return -1;
-	r->bytes = calloc(1, size);
+	r->bytes = malloc(size);
 	if (r->bytes == NULL) {
 		close(r->event_fd);
 		errno = ENOMEM;
 		return -1;
 	}
+	/* touched now, so that memory use is what it will be, and no page fault comes with a packet
+	 */
+	memset(r->bytes, 0xff, size);
 	r->size = size;
 	return 0;
 }

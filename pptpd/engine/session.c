@@ -297,12 +297,21 @@ link_keys(void *arg, const uint8_t send_key[static 16], const uint8_t recv_key[s
 }
 
 static void
-link_peer_address(void *arg, uint32_t peer_ip)
+link_peer_address(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 {
 	struct session *s = arg;
+	struct ppp_state p;
 
-	if (s->dp != NULL)
-		dp_allow_source(s->engine->dp, s->dp, peer_ip);
+	if (s->dp == NULL || s->path_open)
+		return;
+	s->path_open = true;
+	ppp_get_state(s->ppp, &p);
+	dp_up(s->engine->dp, s->dp,
+	    &(struct dp_up){.peer_ip = a->peer_ip,
+		.local_ip = a->local_ip,
+		.mtu = mtu,
+		.pfc = p.peer_pfc,
+		.acfc = p.peer_acfc});
 }
 
 static void
@@ -310,17 +319,10 @@ link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 {
 	struct session *s = arg;
 	struct engine *e = s->engine;
-	struct ppp_state p;
 
 	if (s->dp == NULL || s->call.state != CALL_ESTABLISHED)
 		return;
-	ppp_get_state(s->ppp, &p);
-	dp_up(e->dp, s->dp,
-	    &(struct dp_up){.peer_ip = a->peer_ip,
-		.local_ip = a->local_ip,
-		.mtu = mtu,
-		.pfc = p.peer_pfc,
-		.acfc = p.peer_acfc});
+	link_peer_address(s, a, mtu);
 	if (!s->up) {
 		e->stats.sessions_up++;
 		if (s->config->settings->logwtmp)
@@ -339,6 +341,7 @@ link_down(void *arg)
 {
 	struct session *s = arg;
 
+	s->path_open = false;
 	if (s->dp != NULL)
 		dp_down(s->engine->dp, s->dp);
 }

@@ -56,6 +56,7 @@ struct session {
 	bool route_pending;      /* asked for, the monitor has not answered */
 	struct held_frame *held; /* [HELD_FRAMES] while route_pending, else NULL */
 	unsigned n_held;
+	bool path_open; /* the data plane passes packets */
 	bool up, closing, reaping;
 	unsigned pending; /* answers of the monitor still to come */
 	enum session_end end;

@@ -11,6 +11,8 @@
 #include "common/log.h"
 #include "pptpd/ppp/link.h"
 
+#define HURRY_MS 1000 /* more than any round trip: an early repetition disturbs */
+
 enum {
 	TLU = 0x001,
 	TLD = 0x002,
@@ -172,6 +174,19 @@ arm(struct cp *cp)
 	if (cp->restarts > 0)
 		cp->restarts--;
 	timer_set(&cp->timer, cp->link->c->restart_ms);
+}
+
+/*
+ * The peer speaks for the first time. Our request may have come before it listened (GRE overtakes
+ * the call's reply on TCP), and the restart timer is long: if no answer comes, ask again sooner.
+ */
+static void
+hurry(struct cp *cp)
+{
+	bool asked = cp->state == CP_REQ_SENT || cp->state == CP_ACK_SENT;
+
+	if (asked && cp->link->c->restart_ms > HURRY_MS)
+		timer_set(&cp->timer, HURRY_MS);
 }
 
 static void
@@ -591,5 +606,7 @@ cp_input(struct cp *cp, const uint8_t *bytes, size_t len)
 		cp->link->counters.malformed++;
 		return;
 	}
+	if (!cp->heard)
+		hurry(cp);
 	cp->heard = true;
 }

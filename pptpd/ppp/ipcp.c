@@ -174,7 +174,7 @@ accept(struct ppp *p)
 {
 	if (!p->c->is_server && p->address_wished)
 		p->addresses.peer_ip = p->address_wish;
-	p->ops->peer_address(p->arg, p->addresses.peer_ip);
+	p->ops->peer_address(p->arg, &p->addresses, link_mtu(p));
 }
 
 void

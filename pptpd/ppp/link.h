@@ -103,8 +103,9 @@ void link_established(struct ppp *p); /* LCP is open */
 void link_lost(struct ppp *p);        /* LCP is open no more */
 void link_terminated(struct ppp *p);  /* LCP is finished */
 void link_authenticated(struct ppp *p);
-void link_compressed(struct ppp *p); /* CCP is open */
-void link_up(struct ppp *p);         /* IPCP is open */
+void link_compressed(struct ppp *p);    /* CCP is open */
+uint16_t link_mtu(const struct ppp *p); /* of packets that we send */
+void link_up(struct ppp *p);            /* IPCP is open */
 void link_down(struct ppp *p);
 
 /* lcp.c, ccp.c, ipcp.c */

@@ -242,11 +242,17 @@ link_compressed(struct ppp *p)
 	ipcp_take_early(p);
 }
 
-void
-link_up(struct ppp *p)
+uint16_t
+link_mtu(const struct ppp *p)
 {
 	uint16_t room = p->peer.mru - MPPE_OVERHEAD;
 
+	return p->c->mtu < room ? p->c->mtu : room;
+}
+
+void
+link_up(struct ppp *p)
+{
 	if (wants_mppe(p) && p->ccp.state != CP_OPENED)
 		return; /* an impatient client is ahead; link_compressed() brings it here again */
 	if (p->addresses.local_ip == 0 || p->addresses.peer_ip == 0) {
@@ -254,7 +260,7 @@ link_up(struct ppp *p)
 		return;
 	}
 	timer_cancel(&p->setup_timer);
-	p->mtu = p->c->mtu < room ? p->c->mtu : room;
+	p->mtu = link_mtu(p);
 	p->up = true;
 	p->ops->up(p->arg, &p->addresses, p->mtu);
 }

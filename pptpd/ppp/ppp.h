@@ -104,9 +104,11 @@ struct ppp_ops {
 	 */
 	void (*keys)(
 	    void *arg, const uint8_t send_key[static 16], const uint8_t recv_key[static 16]);
-	/* Before the Configure-Ack of the peer's address leaves: packets from peer_ip may follow at
-	 * once. */
-	void (*peer_address)(void *arg, uint32_t peer_ip);
+	/*
+	 * Before the Configure-Ack of the peer's address leaves: its packets may follow at once,
+	 * and their answers right behind, so both ways must be open. mtu as for up().
+	 */
+	void (*peer_address)(void *arg, const struct ppp_addresses *a, uint16_t mtu);
 	/* IPCP is open: traffic may flow. `mtu` = what may be sent, already bounded by the peer's
 	 * MRU. */
 	void (*up)(void *arg, const struct ppp_addresses *a, uint16_t mtu);

@@ -231,10 +231,11 @@ link_keys(void *arg, const uint8_t send_key[static 16], const uint8_t recv_key[s
 }
 
 static void
-link_peer_address(void *arg, uint32_t peer_ip)
+link_peer_address(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 {
 	(void)arg;
-	(void)peer_ip;
+	(void)a;
+	(void)mtu;
 }
 
 static void

@@ -93,9 +93,9 @@ on_keys(void *arg, const uint8_t send_key[static 16], const uint8_t recv_key[sta
 }
 
 static void
-on_peer_address(void *arg, uint32_t peer_ip)
+on_peer_address(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 {
-	must(peer_ip == 0x0a08000a);
+	must(a->peer_ip == 0x0a08000a);
 }
 
 static void

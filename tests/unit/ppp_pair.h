@@ -186,11 +186,11 @@ on_keys(void *arg, const uint8_t send_key[static 16], const uint8_t recv_key[sta
 }
 
 static inline void
-on_peer_address(void *arg, uint32_t peer_ip)
+on_peer_address(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 {
 	struct end *e = arg;
 
-	e->announced = peer_ip;
+	e->announced = a->peer_ip;
 }
 
 static inline void

@@ -171,11 +171,6 @@ dp_set_keys(struct dataplane *dp, struct dp_session *s, const uint8_t send_key[s
 }
 
 void
-dp_allow_source(struct dataplane *dp, struct dp_session *s, uint32_t ip)
-{
-}
-
-void
 dp_up(struct dataplane *dp, struct dp_session *s, const struct dp_up *up)
 {
 }
