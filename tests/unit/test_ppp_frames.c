@@ -119,6 +119,27 @@ lcp_naks(void **state)
 	wire_fini(&w);
 }
 
+/* Our first request may have come before the peer listened: it is repeated soon, once the peer
+ * speaks. */
+static void
+lcp_asks_again_when_the_peer_speaks(void **state)
+{
+	struct wire w;
+
+	server_alone(&w);
+	w.n_sent = 0;
+	loop_advance(w.loop, 100);
+	GIVE(&w, PPP_LCP, "\x01\x01\x01\x04\x05\x78");
+	EXPECT(&w, PPP_LCP, "\x02\x01\x01\x04\x05\x78");
+	w.n_sent = 0;
+	loop_advance(w.loop, 999);
+	assert_int_equal(w.n_sent, 0);
+	loop_advance(w.loop, 1);
+	assert_int_equal(w.n_sent, 1);
+	assert_int_equal(w.sent[0].bytes[0], CP_CONF_REQ);
+	wire_fini(&w);
+}
+
 /* The peer naks our MRU: less is taken, more or nonsense is not. */
 static void
 lcp_mru_naked(void **state)
@@ -851,6 +872,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(lcp_first_request),
 	    cmocka_unit_test(lcp_rejects),
+	    cmocka_unit_test(lcp_asks_again_when_the_peer_speaks),
 	    cmocka_unit_test(lcp_naks),
 	    cmocka_unit_test(lcp_mru_naked),
 	    cmocka_unit_test(lcp_authentication_refused),
