@@ -26,7 +26,7 @@ churn() {
 	    --source 198.18.1.1-198.18.1.20 --ping 192.168.1.20 --count 5 --rate 5 >"$scratch/churn.json" 2>"$scratch/churn.log"
 }
 
-need_lab --users 80
+need_lab --single --users 80
 status=$("$lab" status)
 # u0..u19 come and go, stay0..stay49 stay.
 for i in $(seq 0 49); do
