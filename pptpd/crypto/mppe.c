@@ -129,6 +129,15 @@ mppe_decrypt(const struct mppe *m, const uint8_t *in, size_t len, uint8_t *out, 
 	return MPPE_OK;
 }
 
+uint32_t
+mppe_ahead(const struct mppe *m, const uint8_t *in, size_t len)
+{
+	struct rd r = rd_init(in, len);
+	uint16_t ahead = (uint16_t)(rd_u16(&r) - m->index) & COUNT_MASK;
+
+	return rd_ok(&r) && ahead <= MPPE_SKIP_MAX ? ahead : 0;
+}
+
 void
 mppe_commit(struct mppe *m, struct mppe *next)
 {

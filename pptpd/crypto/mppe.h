@@ -48,6 +48,8 @@ enum mppe_verdict {
  */
 enum mppe_verdict mppe_decrypt(const struct mppe *m, const uint8_t *in, size_t len, uint8_t *out,
     struct mppe *next, uint32_t *skipped);
+/* Keys that mppe_decrypt() would step over, which is what it costs; 0 for what it would refuse. */
+uint32_t mppe_ahead(const struct mppe *m, const uint8_t *in, size_t len);
 void mppe_commit(struct mppe *m, struct mppe *next);
 
 #endif

@@ -67,6 +67,8 @@ struct rx_half {
 	uint16_t mtu;    /* clamp of the MSS; 0 = not yet known */
 	struct gre_rx gre;
 	struct mppe mppe;
+	uint32_t skips;    /* keys that may be skipped now, */
+	uint64_t skips_us; /* as of then; see may_skip() */
 	struct due gap, ack;
 	struct dp_session *next_release;
 	_Atomic uint64_t index; /* of mppe, for readers */

@@ -21,6 +21,11 @@
 /* IP header with options, GRE header, and the largest frame. */
 #define PACKET_MAX (60 + GRE_HEADER_MAX + DP_FRAME_MAX + 8)
 
+/* Keys that a session may skip: at once, and what it earns by time and by packet. */
+#define SKIPS_MAX        (4 * MPPE_SKIP_MAX)
+#define SKIPS_EVERY_US   64
+#define SKIPS_PER_PACKET 4
+
 struct rx_batch {
 	struct mmsghdr messages[DP_BATCH];
 	struct iovec vectors[DP_BATCH];
@@ -94,6 +99,25 @@ judge(const struct rx_half *rx, bool has_protocol, uint16_t protocol, const stru
 	return ip->src == rx->source ? DP_DROP_MAX : DP_DROP_SOURCE;
 }
 
+/*
+ * Stepping over 2,047 keys takes a millisecond, and the count that asks for it is not proven before
+ * that: 1,000 small packets a second would keep a worker busy. So a session has a budget: a
+ * hundredth of a worker, into which every loss fits that a link survives.
+ */
+static bool
+may_skip(const struct worker *w, struct rx_half *rx, uint32_t keys)
+{
+	uint64_t earned = (w->now_us - rx->skips_us) / SKIPS_EVERY_US;
+
+	rx->skips_us += earned * SKIPS_EVERY_US;
+	earned += rx->skips + SKIPS_PER_PACKET;
+	rx->skips = earned < SKIPS_MAX ? (uint32_t)earned : SKIPS_MAX;
+	if (keys > rx->skips)
+		return false;
+	rx->skips -= keys;
+	return true;
+}
+
 static void
 decrypt(struct worker *w, struct dp_session *s, const uint8_t *bytes, size_t len)
 {
@@ -107,7 +131,7 @@ decrypt(struct worker *w, struct dp_session *s, const uint8_t *bytes, size_t len
 	struct rd r;
 	bool has_protocol;
 
-	if (!rx->armed) {
+	if (!rx->armed || !may_skip(w, rx, mppe_ahead(&rx->mppe, bytes, len))) {
 		tally_drop(&rx->tally, DP_DROP_MPPE);
 		return;
 	}

@@ -767,6 +767,30 @@ test_corrupt_count(void **state)
 	assert_int_equal(counters(f).rx_index, index + 2);
 }
 
+/* Counts that ask for 2,047 keys each: a few are tried, the others cost nothing. */
+static void
+test_flood_of_counts(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t bytes[64] = {0xff, 0x03, 0x00, 0xfd};
+	struct mppe before;
+	uint32_t ahead;
+
+	attached_up(f);
+	before = f->p.send;
+	for (unsigned i = 0; i < 500; i++) {
+		ahead = (uint32_t)before.index + MPPE_SKIP_MAX;
+		bytes[4] = (uint8_t)(0x90 | (ahead >> 8 & 0x0f));
+		bytes[5] = (uint8_t)ahead;
+		bytes[6] = (uint8_t)i;
+		send_payload(f, bytes, sizeof(bytes));
+	}
+	settle(f);
+	assert_in_range(counters(f).drops[DP_DROP_MPPE], 400, 496);
+	assert_int_equal(counters(f).drops[DP_DROP_MPPE] + counters(f).drops[DP_DROP_INSANE], 500);
+	fence(f); /* the session goes on */
+}
+
 /* Random bytes as MPPE never pass, and the session lives. */
 static void
 test_garbage(void **state)
@@ -1164,6 +1188,7 @@ main(void)
 	    ROW(test_gap_times_out),
 	    ROW(test_skip_keys),
 	    ROW(test_corrupt_count),
+	    ROW(test_flood_of_counts),
 	    ROW(test_garbage),
 	    ROW(test_new_keys),
 	    ROW(test_wrap),

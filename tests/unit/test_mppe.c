@@ -87,6 +87,7 @@ packet(uint64_t sent, uint64_t expected, enum mppe_verdict want)
 	before = rx;
 	mppe_encrypt(&tx, plain, sizeof(plain), wire);
 	assert_int_equal(mppe_decrypt(&rx, wire, sizeof(wire), out, &next, &skipped), want);
+	assert_int_equal(mppe_ahead(&rx, wire, sizeof(wire)), want == MPPE_OK ? skipped : 0);
 	assert_memory_equal(&rx, &before, sizeof(rx));
 	if (want == MPPE_OK) {
 		assert_memory_equal(out, plain, 6);
