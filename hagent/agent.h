@@ -9,6 +9,7 @@
  *   agent_steps.c     what each step does
  *   agent_health.c    the tick: facts, verdict, track file, reconciliation
  *   agent_files.c     changed files, and the children that carry them
+ *   agent_link.c      keeps `hagent link` running
  *   agent_commands.c  the three sockets
  */
 #ifndef HAGENT_AGENT_H
@@ -139,8 +140,9 @@ struct agent {
 	struct arp arp;
 
 	struct peer peer;
-	struct child link;
-	struct timer link_again;
+	pid_t link_pid; /* one that we started; 0 = none */
+	bool link_runs; /* ours, or one that an earlier agent started */
+	uint64_t link_started_ms;
 
 	struct timer tick;
 	uint64_t ticks;
@@ -150,6 +152,7 @@ struct agent {
 	uint64_t verdict_ms; /* of the last verdict; 0 = none yet */
 	bool yielding;       /* what the track file says; valid with verdict_ms */
 	bool track_written;
+	bool yield_moved; /* we served when it began to say 1 */
 	uint64_t yield_ms, good_since_ms;
 	uint64_t epoch_yield_ms; /* when we yielded to a higher epoch; 0 = we do not */
 	uint64_t
@@ -202,6 +205,10 @@ bool agent_files_taking(const struct agent *a);
 int agent_files_do(
     struct agent *a, bool out, const char *verb, const char *argument, struct answer_request *r);
 json_t *agent_files_json(const struct agent *a);
+
+/* agent_link.c */
+/* Starts `hagent link` unless one runs; called about once a second. */
+void agent_link_look(struct agent *a);
 
 /* agent_commands.c */
 int agent_commands_init(struct agent *a);

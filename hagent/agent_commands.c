@@ -103,10 +103,7 @@ run_status(struct answer_request *r, json_t *args, void *arg)
 	json_object_set_new(o, "keepalived_said", heard ? json_string(heard) : json_null());
 	json_object_set_new(o, "conntrackd", process_json(a->facts.conntrackd));
 	json_object_set_new(o, "sshd", process_json(a->facts.sshd));
-	json_object_set_new(o, "link",
-	    json_string(child_running(&a->link) ? "running"
-			: a->peer.heard_ms != 0 ? "running on its own"
-						: "not running"));
+	json_object_set_new(o, "link", json_string(a->link_runs ? "running" : "not running"));
 	json_object_set_new(o, "peer", peer_json(&a->peer, now_ms));
 	json_object_set_new(o, "files", agent_files_json(a));
 	json_object_set_new(o, "health", json_string(health_fault_name(a->health.fault)));

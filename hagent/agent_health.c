@@ -20,8 +20,9 @@
 #define ODD_MS          400 /* role and address may disagree for so long */
 #define ABANDON_MS      1000
 #define REPAIR_MS       2000
-#define YIELD_MIN_MS    2000 /* a verdict against us stands for at least so long */
+#define YIELD_MIN_MS    2000 /* a verdict that made us move stands for at least so long */
 #define GOOD_MS         1000 /* and until we were well for so long */
+#define GOOD_IDLE_MS    200  /* one that moved nothing, until we were well for so long */
 #define START_GRACE_MS  1000 /* for a keepalived that we do not see */
 
 unsigned
@@ -159,8 +160,10 @@ look(struct agent *a)
 	f->lan = net_running(a->us->lan_if);
 	f->sync = net_running(a->us->sync_if);
 	f->keepalived = probe_process_state(&a->keepalived);
-	if (a->ticks % SLOW_TICKS == 0)
+	if (a->ticks % SLOW_TICKS == 0) {
 		look_slowly(a);
+		agent_link_look(a);
+	}
 	if (a->ticks % VERY_SLOW_TICKS == 0) {
 		if (!probe_process_alive(&a->pptpd_monitor))
 			probe_process_hold(&a->pptpd_monitor, probe_socket_owner(a->pptpd_socket));
@@ -202,13 +205,35 @@ say(struct agent *a, bool yield, const char *why)
 	a->yielding = yield;
 	if (yield) {
 		a->yield_ms = now_ms;
-		if (agent_serves(a))
+		a->yield_moved = agent_serves(a);
+		if (a->yield_moved)
 			a->moves[a->n_moves++ % AGENT_MOVES] = journal_now_ms();
 		journal_event(
-		    &a->journal, agent_serves(a) ? "yield" : "unfit", "track file 1: %s", why);
+		    &a->journal, a->yield_moved ? "yield" : "unfit", "track file 1: %s", why);
 	} else if (!first) {
 		journal_event(&a->journal, "fit", "track file 0");
 	}
+}
+
+static const char *
+worst_text(const struct agent *a)
+{
+	for (size_t i = 0; i < a->health.n; i++) {
+		if (a->health.problems[i].fault == a->health.fault)
+			return a->health.problems[i].text;
+	}
+	return "";
+}
+
+/* Whether the verdict against us may be taken back. */
+static bool
+is_over(const struct agent *a)
+{
+	uint64_t now_ms = loop_now_ms(a->loop), good_ms = now_ms - a->good_since_ms;
+
+	if (!a->yield_moved)
+		return good_ms >= GOOD_IDLE_MS;
+	return now_ms - a->yield_ms >= YIELD_MIN_MS && good_ms >= GOOD_MS;
 }
 
 static void
@@ -234,9 +259,8 @@ decide(struct agent *a)
 	if (a->epoch_yield_ms != 0 && now_ms - a->epoch_yield_ms < YIELD_MIN_MS) {
 		say(a, true, "the peer is active under a higher epoch");
 	} else if (yield) {
-		say(a, true, a->health.n > 0 ? a->health.problems[0].text : "");
-	} else if (!a->yielding ||
-		   (now_ms - a->yield_ms >= YIELD_MIN_MS && now_ms - a->good_since_ms >= GOOD_MS)) {
+		say(a, true, worst_text(a));
+	} else if (!a->yielding || is_over(a)) {
 		say(a, false, "");
 		a->epoch_yield_ms = 0;
 	}

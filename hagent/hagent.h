@@ -92,6 +92,10 @@ int cmd_run(const struct hagent *h, int argc, char **argv);
 int cmd_check(const struct hagent *h, int argc, char **argv);
 int cmd_notify(const struct hagent *h, int argc, char **argv);
 int cmd_journal(const struct hagent *h, int argc, char **argv);
+int cmd_link(const struct hagent *h, int argc, char **argv);
+int cmd_status(const struct hagent *h, int argc, char **argv);
+int cmd_sessions(const struct hagent *h, int argc, char **argv);
+int cmd_kick(const struct hagent *h, int argc, char **argv);
 
 /* Root before path, malloc'd; exits on ENOMEM. path is absolute. */
 char *hagent_path(const struct hagent *h, const char *path);

@@ -40,6 +40,11 @@ static const struct command commands[] = {
 	"tell the agent what keepalived's notify script is told", cmd_notify},
     {"journal", "[--limit N] [--json]",
 	"the last transitions, step by step, and the slowest step", cmd_journal},
+    {"link", "[--user USER]", "the standing connections to the peer; hagent run starts it",
+	cmd_link},
+    {"status", "[--json]", "this gateway in words, and what is wrong", cmd_status},
+    {"sessions", "[--json]", "who is connected", cmd_sessions},
+    {"kick", "USER | ADDRESS", "end the sessions of a user or of a tunnel address", cmd_kick},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
