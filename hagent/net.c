@@ -22,11 +22,14 @@
 struct request {
 	struct nlmsghdr h;
 	union {
-		struct ifaddrmsg addr;
+		struct { /* an attribute stands right behind its message, which is shorter than
+			    ndmsg */
+			struct ifaddrmsg addr;
+			struct rtattr attr;
+			uint32_t address;
+		};
 		struct ndmsg neigh;
 	};
-	struct rtattr attr;
-	uint32_t address;
 };
 
 /* Called for each message of an answer; false = enough. */
