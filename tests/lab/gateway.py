@@ -287,20 +287,26 @@ def holds(node, switch="wan"):
 
 
 def role_of(agent):
-    """keepalived's word, as the agent heard it: MASTER, BACKUP, FAULT; None = nothing is known."""
-    return ((agent or {}).get("keepalived") or {}).get("state")
+    """keepalived's word, as the agent heard it: MASTER, BACKUP, else FAULT; None = no agent."""
+    if agent is None:
+        return None
+    said = agent.get("keepalived_said") if agent.get("keepalived") == "running" else None
+    return said if said in ("MASTER", "BACKUP") else "FAULT"
 
 
 def verdict_of(agent):
-    """The agent's own words about itself."""
-    return {key: agent.get(key) for key in ("role", "verdict")} if agent else None
+    """What the agent says of itself and of what is wrong."""
+    return {"role": agent.get("role"), "verdict": agent.get("verdict"),
+            "problems": [p["code"] for p in agent.get("problems", [])]} if agent else None
 
 
 def wait_role(node, role, seconds=15):
-    """Until agent, daemon and address say the same: MASTER or BACKUP."""
-    daemon = {"MASTER": "active", "BACKUP": "standby"}[role]
+    """Until keepalived, agent, daemon and address say the same: MASTER or BACKUP."""
+    want = {"MASTER": "active", "BACKUP": "standby"}[role]
 
     def there():
-        return (role_of(ask_agent(node)) == role and holds(node) == (role == "MASTER")
-                and (ask_daemon(node, "status") or {}).get("role") == daemon)
+        agent = ask_agent(node)
+        return (role_of(agent) == role and agent.get("role") == want
+                and holds(node) == (role == "MASTER")
+                and (ask_daemon(node, "status") or {}).get("role") == want)
     wait_until(node, "agent", there, seconds)

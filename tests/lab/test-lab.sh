@@ -35,7 +35,7 @@ check "partition: gw2 reaches the server" ping_once gw2 192.168.1.20
 check "partition heals" ping_once gw1 10.255.0.2
 
 for link in wan sync; do
-	"$lab" fail gw1 link-$link
+	fault gw1 link-$link
 	check_match "link-$link: the gateway loses its carrier" "$(on gw1 ip link show $link)" NO-CARRIER
 	"$lab" heal gw1
 	check "link-$link heals" wait_for 5 sh -c "$lab exec gw1 ip link show $link | grep -q LOWER_UP"
