@@ -21,6 +21,9 @@
 #define READ_SIZE    2048
 #define SEND_BUFFER  16384 /* what the kernel keeps for a client that does not read */
 #define STOP_TIMEOUT 3000  /* ms that we wait for a Stop-Control-Connection-Reply */
+#define LOGIN_GRACE  5000  /* ms that a connection without a login is safe from newcomers */
+#define CALLS_MAX    64    /* of a connection at one time, or at once */
+#define CALL_EVERY   1000  /* ms: how often a further one, when so many were made at once */
 
 #define RESULT_OK           1
 #define RESULT_GENERAL      2 /* with an error code */
@@ -115,6 +118,54 @@ not_half_open(struct ctrl *c)
 	TAILQ_REMOVE(&c->engine->half_open, c, half_open_entry);
 	c->half_open_entry.tqe_prev = NULL;
 	c->engine->n_half_open--;
+}
+
+/* ---- strangers: established, without a login ---- */
+
+static void
+not_stranger(struct ctrl *c)
+{
+	if (c->stranger_entry.tqe_prev == NULL)
+		return;
+	TAILQ_REMOVE(&c->engine->strangers, c, stranger_entry);
+	c->stranger_entry.tqe_prev = NULL;
+}
+
+void
+ctrl_proven(struct ctrl *c)
+{
+	c->proven = true;
+	not_stranger(c);
+}
+
+bool
+ctrl_make_room(struct engine *e, const struct ctrl *caller)
+{
+	uint64_t now = loop_now_ms(e->loop);
+	struct ctrl *c;
+
+	TAILQ_FOREACH(c, &e->strangers, stranger_entry)
+	{
+		if (now - c->established_ms < LOGIN_GRACE)
+			return false;
+		if (caller != NULL && (c == caller || c->n_sessions == 0))
+			continue;
+		ctrl_close(c, "no login: it makes room for others");
+		return true;
+	}
+	return false;
+}
+
+bool
+ctrl_may_call(struct ctrl *c)
+{
+	uint64_t now = loop_now_ms(c->engine->loop);
+	uint64_t paid = (c->calls_ms > now ? c->calls_ms : now) + CALL_EVERY;
+
+	if (c->n_sessions >= CALLS_MAX || paid > now + (uint64_t)CALLS_MAX * CALL_EVERY)
+		return false;
+	c->calls_ms = paid;
+	return true;
 }
 
 /* ---- writing ---- */
@@ -275,6 +326,8 @@ on_start(void *object, void *detail)
 	};
 
 	not_half_open(c);
+	c->established_ms = loop_now_ms(c->engine->loop);
+	TAILQ_INSERT_TAIL(&c->engine->strangers, c, stranger_entry);
 	if (m->version != PPTP_VERSION) {
 		reply.result = RESULT_VERSION;
 		ctrl_send(c, &reply);
@@ -461,6 +514,7 @@ detach(struct ctrl *c, enum session_end end)
 	c->fd = -1;
 	io_fini(&c->io);
 	not_half_open(c);
+	not_stranger(c);
 	LIST_REMOVE(c, bucket_entry);
 	TAILQ_REMOVE(&e->ctrls, c, entry);
 	e->n_ctrls--;
@@ -490,7 +544,7 @@ close_connection(void *object, void *detail)
 	struct ctrl *c = object;
 
 	(void)detail;
-	if (c->n_sessions > 0)
+	if (c->proven && c->n_sessions > 0)
 		log_info(
 		    "control connection closed peer=%s reason=\"%s\"", c->name, c->close_reason);
 	else
@@ -615,7 +669,10 @@ io_cb(int events, void *arg)
 
 /* ---- the beginning ---- */
 
-/* A newcomer is never refused for silent ones: the oldest half-open connection makes room. */
+/*
+ * A newcomer is never refused for silent ones: the oldest half-open connection makes room, and the
+ * oldest one without a login.
+ */
 static bool
 admit(struct engine *e, const struct tcp_snapshot *t)
 {
@@ -626,7 +683,7 @@ admit(struct engine *e, const struct tcp_snapshot *t)
 		return false;
 	if (conf->max_per_address > 0 && count_of_peer(e, t->peer_ip) >= conf->max_per_address)
 		why = "connections-per-address reached";
-	else if (e->n_ctrls - e->n_half_open >= conf->connections)
+	else if (e->n_ctrls - e->n_half_open >= conf->connections && !ctrl_make_room(e, NULL))
 		why = "connections reached";
 	if (why == NULL && e->n_half_open >= conf->max_half_open)
 		ctrl_close(TAILQ_FIRST(&e->half_open), "half-open limit: the oldest makes room");

@@ -25,6 +25,7 @@ enum ctrl_state {
 struct ctrl {
 	TAILQ_ENTRY(ctrl) entry;
 	TAILQ_ENTRY(ctrl) half_open_entry;
+	TAILQ_ENTRY(ctrl) stranger_entry;
 	LIST_ENTRY(ctrl) bucket_entry;
 	struct engine *engine;
 	struct engine_config *config;
@@ -34,7 +35,9 @@ struct ctrl {
 	struct timer timer;
 	struct tcp_snapshot tcp;
 	uint32_t rx_bytes, tx_bytes;
-	uint64_t last_rx_ms;
+	uint64_t last_rx_ms, established_ms;
+	uint64_t calls_ms; /* see ctrl_may_call() */
+	bool proven;       /* somebody has logged in through it */
 	bool echo_pending;
 	uint64_t echo_sent_ms;
 	uint32_t echo_id, peer_echo_id;
@@ -62,6 +65,16 @@ void ctrl_stop(struct ctrl *c, uint8_t reason);
 void ctrl_close(struct ctrl *c, const char *why);
 /* Closes without a packet (demotion). */
 void ctrl_silence(struct ctrl *c);
+/* Takes note of a login: the connection no longer makes room for others. */
+void ctrl_proven(struct ctrl *c);
+/* True if it may have one more call now. Each costs the firewall a change, so they are rationed. */
+bool ctrl_may_call(struct ctrl *c);
+/*
+ * All places are taken: closes the oldest connection that nobody has logged in through for some
+ * seconds, so that silent strangers cannot keep clients out. caller: NULL, or the connection that
+ * wants a call; then it must be another one, with a call. False = there is none.
+ */
+bool ctrl_make_room(struct engine *e, const struct ctrl *caller);
 /* A call has ended: the connection may have nothing left to do. */
 void ctrl_call_ended(struct ctrl *c);
 void ctrl_record(const struct ctrl *c, struct record_ctrl *r);

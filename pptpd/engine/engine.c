@@ -293,6 +293,7 @@ engine_init(struct engine *e, struct priv_start *s)
 {
 	TAILQ_INIT(&e->ctrls);
 	TAILQ_INIT(&e->half_open);
+	TAILQ_INIT(&e->strangers);
 	STAILQ_INIT(&e->dead);
 	memcpy(e->node, s->node, sizeof e->node);
 	if (getrandom(&e->boot_id, sizeof e->boot_id, 0) < 0)
@@ -306,10 +307,11 @@ engine_init(struct engine *e, struct priv_start *s)
 	e->pool = pool_new(&e->config->settings->remote_ips);
 	e->by_call = calloc(65536, sizeof(struct session *));
 	e->limit = log_limit_new(30, 1024);
+	e->quiet = log_limit_new(30, 1024);
 	e->started_ms = loop_now_ms(e->loop);
 	timer_init(&e->reaper, e->loop, reaper_cb, e);
 	timer_init(&e->stop_timer, e->loop, stop_cb, e);
-	if (e->pool == NULL || e->by_call == NULL || e->limit == NULL)
+	if (e->pool == NULL || e->by_call == NULL || e->limit == NULL || e->quiet == NULL)
 		return -1;
 	e->priv = priv_new(e->loop, PRIV_FD, &monitor_ops, e);
 	if (e->priv == NULL || start_data_plane(e, s) < 0)
@@ -335,6 +337,7 @@ engine_fini(struct engine *e)
 	timer_cancel(&e->reaper);
 	timer_cancel(&e->stop_timer);
 	log_limit_free(e->limit);
+	log_limit_free(e->quiet);
 	pool_free(e->pool);
 	free(e->by_call);
 	engine_config_unref(e->config);

@@ -74,6 +74,7 @@ struct engine {
 	uint64_t started_ms;
 	struct ctrl_list ctrls;     /* newest last */
 	struct ctrl_list half_open; /* those without SCCRQ yet; oldest first */
+	struct ctrl_list strangers; /* those with SCCRQ and without a login yet; oldest first */
 	struct ctrl_bucket by_peer[ENGINE_BUCKETS];
 	unsigned n_ctrls, n_half_open;
 	struct session **by_call; /* [65536], by our call id */
@@ -84,6 +85,7 @@ struct engine {
 	struct timer reaper, stop_timer;
 	STAILQ_HEAD(, reap) dead;
 	struct log_limit *limit; /* for what input causes, by peer address */
+	struct log_limit *quiet; /* likewise, for calls that come and go without a login */
 	struct engine_stats stats;
 };
 

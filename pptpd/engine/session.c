@@ -262,6 +262,8 @@ link_verify(void *arg, const struct ppp_verify *v, uint8_t nt_hash[static 16])
 	}
 	for (size_t i = 0; i < n && !known && same_user(s, v->name); i++)
 		known = secret_matches(candidates[i], v, nt_hash);
+	if (known && s->ctrl != NULL)
+		ctrl_proven(s->ctrl);
 	if (!known) {
 		explicit_bzero(nt_hash, 16);
 		refuse(s, v->name,
@@ -315,6 +317,15 @@ link_peer_address(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 }
 
 static void
+log_up(const struct session *s, const struct ppp_addresses *a, uint16_t mtu)
+{
+	log_info("session up user=\"%s\" address=%s peer=%s call=%u mtu=%u encryption=MPPE-128 "
+		 "setup_ms=%llu",
+	    user_of(s), conf_ipv4(a->peer_ip), conf_ipv4(s->peer_ip), s->call_id, mtu,
+	    (unsigned long long)(loop_now_ms(s->engine->loop) - s->started_ms));
+}
+
+static void
 link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 {
 	struct session *s = arg;
@@ -328,11 +339,9 @@ link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 		if (s->config->settings->logwtmp)
 			priv_wtmp(e->priv, s->call_id, s->identity.user, s->peer_ip);
 	}
+	if (!s->up || engine_log_ok(e, s->peer_ip)) /* a peer may renegotiate without end */
+		log_up(s, a, mtu);
 	s->up = true;
-	log_info("session up user=\"%s\" address=%s peer=%s call=%u mtu=%u encryption=MPPE-128 "
-		 "setup_ms=%llu",
-	    user_of(s), conf_ipv4(a->peer_ip), conf_ipv4(s->peer_ip), s->call_id, mtu,
-	    (unsigned long long)(loop_now_ms(e->loop) - s->started_ms));
 	tick_cb(s);
 }
 
@@ -467,7 +476,11 @@ static void
 log_end(const struct session *s)
 {
 	struct dp_counters n = {0};
+	struct engine *e = s->engine;
 
+	if (s->identity.user[0] == '\0' &&
+	    !log_limit_ok(e->quiet, s->peer_ip, loop_now_ms(e->loop), NULL))
+		return; /* it is counted, and opening calls is all that it did */
 	if (s->dp != NULL)
 		dp_session_counters(s->dp, &n);
 	log_info("session ended user=\"%s\" address=%s peer=%s call=%u reason=%s%s%s%s was_up=%s "
@@ -663,7 +676,7 @@ guard_done(void *arg, int err)
 		session_released(s);
 		return;
 	}
-	if (err != 0)
+	if (err != 0 && engine_log_ok(s->engine, s->peer_ip))
 		log_warn("firewall did not take the call peer=%s call=%u error=\"%s\"",
 		    conf_ipv4(s->peer_ip), s->call_id, strerror(err));
 	fsm_event(&s->call, err == 0 ? CALL_EVENT_GUARD_OK : CALL_EVENT_GUARD_FAILED, s, NULL);
@@ -734,7 +747,11 @@ cannot_take(struct ctrl *c, const struct pptp_message *ocrq, const char **why)
 		*why = "not serving";
 		return ERROR_NO_RESOURCE;
 	}
-	if (e->n_sessions >= e->config->settings->connections) {
+	if (!ctrl_may_call(c)) {
+		*why = "too many calls on one connection";
+		return ERROR_NO_RESOURCE;
+	}
+	if (e->n_sessions >= e->config->settings->connections && !ctrl_make_room(e, c)) {
 		*why = "connections reached";
 		return ERROR_NO_RESOURCE;
 	}

@@ -210,6 +210,7 @@ setup(void **state)
 	eng.loop = loop_new_virtual();
 	TAILQ_INIT(&eng.ctrls);
 	TAILQ_INIT(&eng.half_open);
+	TAILQ_INIT(&eng.strangers);
 	STAILQ_INIT(&eng.dead);
 	timer_init(&eng.reaper, eng.loop, reaper_cb, &eng);
 	timer_init(&eng.stop_timer, eng.loop, stop_cb, &eng);
@@ -218,6 +219,7 @@ setup(void **state)
 	eng.pool = pool_new(&eng.config->settings->remote_ips);
 	eng.by_call = calloc(65536, sizeof(struct session *));
 	eng.limit = log_limit_new(1, 16);
+	eng.quiet = log_limit_new(1, 16);
 	return engine_promote(&eng, 1, NULL, NULL);
 }
 
@@ -635,6 +637,77 @@ test_caps(void **state)
 		close(c[i].fd);
 }
 
+/* Strangers hold every place: after some seconds the oldest makes room, a login never does. */
+static void
+test_strangers_make_room(void **state)
+{
+	struct client c[6];
+
+	for (uint32_t i = 0; i < 4; i++)
+		c[i] = established(10 + i);
+	ctrl_proven(c[0].ctrl);
+	c[4] = client_from(20);
+	assert_null(c[4].ctrl); /* they may be about to log in */
+	close(c[4].fd);
+	loop_advance(eng.loop, 5000);
+	c[4] = established(20);
+	expect_closed(&c[1]);
+	loop_advance(eng.loop, 5000);
+	for (unsigned i = 2; i < 5; i++)
+		ctrl_proven(c[i].ctrl);
+	c[5] = client_from(21);
+	assert_null(c[5].ctrl);
+	assert_int_equal(eng.n_ctrls, 4);
+	for (unsigned i = 0; i < 6; i++)
+		if (i != 1)
+			close(c[i].fd);
+}
+
+static void
+test_strangers_calls_make_room(void **state)
+{
+	struct client greedy = established(1), idle = established(2), c = established(3);
+	struct pptp_message m;
+
+	for (uint16_t i = 1; i <= 4; i++)
+		call(&greedy, i);
+	say(&c, &(struct pptp_message){.type = PPTP_OCRQ, .call_id = 1});
+	m = hear(&c, NULL);
+	assert_int_equal(m.result, 2);
+	loop_advance(eng.loop, 5000);
+	call(&c, 1);
+	assert_int_equal(eng.n_sessions, 1);
+	expect_closed(&greedy);
+	expect_silence(&idle); /* it has none to give */
+	close(idle.fd);
+	close(c.fd);
+}
+
+/* A connection opens and clears calls as fast as it can: a burst, then one a second. */
+static void
+test_calls_are_rationed(void **state)
+{
+	struct client c = established(1);
+	struct pptp_message m;
+
+	for (uint16_t i = 1; i <= 64; i++) {
+		call(&c, i);
+		say(&c, &(struct pptp_message){.type = PPTP_CCRQ, .call_id = i});
+		assert_int_equal(hear(&c, NULL).type, PPTP_CDN);
+		loop_advance(eng.loop, 0);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		say(&c, &(struct pptp_message){.type = PPTP_OCRQ, .call_id = 99});
+		m = hear(&c, NULL);
+		assert_int_equal(m.result, 2);
+		assert_int_equal(m.error, 4);
+	}
+	assert_int_equal(fake.call_adds, 64);
+	loop_advance(eng.loop, 1000);
+	call(&c, 99);
+	close(c.fd);
+}
+
 static void
 test_connection_without_a_call_ends(void **state)
 {
@@ -882,6 +955,9 @@ main(void)
 	    TEST(test_login_replaces_a_call_of_its_own_connection),
 	    TEST(test_half_open_limit_and_timeout),
 	    TEST(test_caps),
+	    TEST(test_strangers_make_room),
+	    TEST(test_strangers_calls_make_room),
+	    TEST(test_calls_are_rationed),
 	    TEST(test_connection_without_a_call_ends),
 	    TEST(test_echo),
 	    TEST(test_reply_waits_for_the_firewall),
