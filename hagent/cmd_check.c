@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * hagent check: keepalived's track_script. It only asks the agent and waits no longer than 80 ms;
+ * hagent check: keepalived's track_script. It only asks the agent and waits no longer than 60 ms;
  * no agent, no answer or no fresh verdict is a failure.
  */
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "common/answer.h"
 #include "hagent/hagent.h"
 
-#define TIMEOUT_MS 80
+#define TIMEOUT_MS 60
 
 int
 cmd_check(const struct hagent *h, int argc, char **argv)

@@ -49,7 +49,7 @@ journal_unix_ms(const char *text)
 	if (!text ||
 	    sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
 		&tm.tm_hour, &tm.tm_min, &tm.tm_sec, &ms, &used) != 7 ||
-	    used != 24)
+	    used != 24 || text[24] != '\0')
 		return -1;
 	tm.tm_year -= 1900;
 	tm.tm_mon -= 1;
