@@ -11,35 +11,56 @@
 
 #include "sync/serve.h"
 
+#define LAST_CLUSTER HAGENT_STATE "/cluster.last"
+
 const char *const dial_path_names[DIAL_PATHS] = {"sync", "lan", "wan"};
+
+/* A cluster.conf and its text, or NULL with a line in e. */
+static struct cluster *
+read_cluster(const struct hagent *h, const char *path, char **text, struct ssh_error *e)
+{
+	char *full = hagent_path(h, path);
+	struct conf_errors errors = {0};
+	struct cluster *c = NULL;
+
+	*text = hagent_read(h, path);
+	if (*text)
+		c = cluster_parse(full, *text, &errors);
+	if (!*text)
+		snprintf(e->text, sizeof(e->text), "%s: %m", full);
+	else if (!c)
+		snprintf(
+		    e->text, sizeof(e->text), "%s", errors.text ? errors.text : "out of memory");
+	e->text[strcspn(e->text, "\n")] = '\0';
+	conf_errors_fini(&errors);
+	free(full);
+	return c;
+}
 
 int
 dial_init(struct dial *d, const struct hagent *h, const char *user, struct ssh_error *e)
 {
-	char *path = hagent_path(h, HAGENT_CLUSTER), *text = hagent_read(h, HAGENT_CLUSTER);
-	struct conf_errors errors = {0};
+	struct ssh_error ignored;
+	char *text;
 
 	*d = (struct dial){.user = user ? user : HAGENT_USER};
 	*e = (struct ssh_error){.fault = SSH_LOCAL};
 	d->key = hagent_path(h, HAGENT_ID);
 	d->known_hosts = hagent_path(h, HAGENT_KNOWN_HOSTS);
-	if (text)
-		d->cluster = cluster_parse(path, text, &errors);
+	d->cluster = read_cluster(h, HAGENT_CLUSTER, &d->text, e);
+	if (!d->cluster) {
+		free(d->text);
+		d->text = NULL;
+		d->cluster = read_cluster(h, LAST_CLUSTER, &text, &ignored);
+		free(text);
+	}
 	if (d->cluster)
 		d->us = cluster_node(d->cluster, h->node);
 	if (d->us)
 		d->them = cluster_peer(d->cluster, d->us);
-	if (!text)
-		snprintf(e->text, sizeof(e->text), "%s: %m", path);
-	else if (!d->cluster)
+	else if (d->cluster)
 		snprintf(
-		    e->text, sizeof(e->text), "%s", errors.text ? errors.text : "out of memory");
-	else if (!d->us)
-		snprintf(e->text, sizeof(e->text), "%s: no node %s", path, h->node);
-	e->text[strcspn(e->text, "\n")] = '\0';
-	conf_errors_fini(&errors);
-	free(text);
-	free(path);
+		    e->text, sizeof(e->text), "%s%s: no node %s", h->root, HAGENT_CLUSTER, h->node);
 	return d->them ? 0 : -1;
 }
 
@@ -49,7 +70,18 @@ dial_fini(struct dial *d)
 	cluster_free(d->cluster);
 	free(d->key);
 	free(d->known_hosts);
+	free(d->text);
 	*d = (struct dial){0};
+}
+
+void
+dial_remember(const struct dial *d, const struct hagent *h)
+{
+	char *last = d->text ? hagent_read(h, LAST_CLUSTER) : NULL;
+
+	if (d->text && (!last || strcmp(last, d->text) != 0))
+		hagent_replace(h, LAST_CLUSTER, d->text, 0600);
+	free(last);
 }
 
 struct ssh *

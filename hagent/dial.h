@@ -22,6 +22,7 @@ struct dial {
 	const struct cluster_node *us, *them;
 	char *key, *known_hosts; /* with the root */
 	const char *user;        /* borrowed */
+	char *text; /* of cluster.conf; NULL when it is the remembered one that is used */
 };
 
 extern const char *const dial_path_names[DIAL_PATHS]; /* "sync", "lan", "wan" */
@@ -29,6 +30,11 @@ extern const char *const dial_path_names[DIAL_PATHS]; /* "sync", "lan", "wan" */
 /* user: NULL = HAGENT_USER. 0, or -1 with a text in e; dial_fini() is due in both cases. */
 int dial_init(struct dial *d, const struct hagent *h, const char *user, struct ssh_error *e);
 void dial_fini(struct dial *d);
+/*
+ * A cluster.conf that no longer parses must still reach the peer, to be refused and reported there:
+ * the last good one is kept in the state folder, and dial_init() falls back to it. Needs root.
+ */
+void dial_remember(const struct dial *d, const struct hagent *h);
 
 /* One path, 0..DIAL_PATHS-1: a connection or NULL with *e. */
 struct ssh *dial_path(const struct dial *d, size_t path, int timeout_ms, struct ssh_error *e);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,7 +54,8 @@ static void __attribute__((noreturn)) become_rsync(char **argv, int output)
 {
 	int null = open("/dev/null", O_RDWR);
 
-	setpgid(0, 0);
+	/* Whoever cuts us off at our deadline must not leave it behind. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(null, 0);
 	dup2(output, 1);
 	dup2(output, 2);
@@ -112,10 +114,8 @@ run_rsync(char **argv, char out[static OUTPUT_MAX])
 	close(fds[0]);
 	if (pid < 0)
 		return -1;
-	if (!in_time) {
-		kill(-pid, SIGKILL);
+	if (!in_time)
 		kill(pid, SIGKILL);
-	}
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (!in_time)
@@ -386,8 +386,10 @@ transfer_push(const struct hagent *h, const char *user, bool force, struct set_p
 	lock = store_lock(&u.store, TRANSFER_PUSH_LOCK, TRANSFER_LOCK_MS, p);
 	if (dial_init(&u.dial, h, user, &e) < 0)
 		set_problem(p, "invalid", "%s", e.text);
-	else if (lock >= 0 && take_set(&u, p) == 0)
+	else if (lock >= 0 && take_set(&u, p) == 0) {
+		dial_remember(&u.dial, h);
 		data = push_set(&u, user, p);
+	}
 	set_fini(&u.set);
 	dial_fini(&u.dial);
 	free(u.state_folder);

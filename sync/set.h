@@ -11,6 +11,7 @@
  *   audit.log    root's: a JSON line for every transfer
  *   serve.log    the pair user's: a JSON line for every command of the peer
  *   set.lock, push.lock
+ *   cluster.last the agent's: the last cluster.conf that it could read
  * Invariants: no byte from staging/ is used before its checksum was compared in our own memory; a
  * file that is put in place is whole; after store_recover() all files of a set are in place or
  * none.

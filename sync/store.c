@@ -99,7 +99,10 @@ store_prepare(const struct store *s, uid_t uid, gid_t gid, struct set_problem *p
 
 	if (dir < 0)
 		return store_problem(p, s->state, "");
-	if (make_folder(dir, STORE_SPOOL, geteuid(), getegid()) < 0)
+	/* The pair's user passes through it to its own folder, whatever our umask is. */
+	if (fchmod(dir, 0755) < 0)
+		store_problem(p, s->state, "");
+	else if (make_folder(dir, STORE_SPOOL, geteuid(), getegid()) < 0)
 		store_problem(p, s->state, STORE_SPOOL);
 	else if (make_folder(dir, STORE_CONFLICT, geteuid(), getegid()) < 0)
 		store_problem(p, s->state, STORE_CONFLICT);

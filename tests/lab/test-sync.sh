@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# The files that travel between the gateways, with the real sshd and rsync in both namespaces, but
-# without the daemon and the agent: a stand-in answers the query socket the way the agent does, by
-# running `hagent sync`. What the peer may and may not do, what happens to broken files, conflicts, a full
-# disk, a crash in the middle of an installation.
+# The files that travel between the gateways, with the real sshd, rsync and agent in both namespaces,
+# but no daemon and no keepalived, so that both agents stand by and each transfer is ours: what the
+# peer may and may not do, what happens to broken files, conflicts, a full disk, a crash in the
+# middle of an installation.
 . "$(dirname "$0")/lib.sh"
 user=pptp-ha
 
@@ -44,41 +44,11 @@ write_files() {
 	)
 }
 
-# The agent's part: each request to the query socket runs `hagent sync`.
-cat >"$scratch/agent.py" <<'EOF'
-import json, os, socket, subprocess, sys, threading
-path, hagent = sys.argv[1], sys.argv[2:] + ["sync"]
-if os.path.exists(path):
-    os.unlink(path)
-server = socket.socket(socket.AF_UNIX)
-server.bind(path)
-os.chmod(path, 0o666)
-server.listen(8)
-
-def answer(request):
-    args = {k: v for k, v in request.items() if k not in ("v", "id", "cmd")}
-    words = {"set-offer": ["offer", json.dumps(args)], "set-staged": ["install"],
-             "pull": ["push", "--force"]}.get(request.get("cmd"))
-    if not words:
-        return {"id": 1, "ok": False, "error": {"code": "unknown-command", "message": "no such command"}}
-    out = subprocess.run(hagent + words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
-    print(words[0], out, file=sys.stderr, flush=True)
-    return dict(json.loads(out), id=1)
-
-def serve(client):
-    with client, client.makefile("rw") as f:
-        for line in f:
-            f.write(json.dumps(answer(json.loads(line))) + "\n")
-            f.flush()
-
-while True:
-    threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
-EOF
+# Standing by: it answers the peer, and pushes nothing by itself.
 start_agent() {
 	local r
 	r=$(root "$1")
-	on "$1" python3 "$scratch/agent.py" "$r/run/pptp-ha/query.sock" hagent --node "$1" --root "$r" \
-	    2>"$r/var/log/agent.log" &
+	on "$1" hagent --node "$1" --root "$r" run --no-link >"$r/var/log/agent.log" 2>&1 &
 	wait_for 5 test -S "$r/run/pptp-ha/query.sock"
 }
 # Not as root: the log is opened by the shell before the user changes.
@@ -138,10 +108,12 @@ done
 for node in gw1 gw2; do
 	check "$node knows its peer's keys" keys $node
 	check "$node is prepared" agent $node sync prepare
+	touch "$(state $node)/staging/left"
 	start_agent $node
 	start_sshd $node
 done
 key=$(etc gw1)/pptp-ha/ssh/id_ed25519
+check "the staging folder of an agent that just began is empty" wait_for 5 test ! -e "$(state gw2)/staging/left"
 check_eq "staging is the user's alone" "$(stat -c '%a %U' "$(state gw2)/staging")" "700 $user"
 check_eq "conflict/ is root's alone" "$(stat -c '%a %U' "$(state gw2)/conflict")" "700 root"
 
@@ -196,10 +168,10 @@ check_eq "others as they were" "$(stat -c %a "$(etc gw2)/ppp/options.pptpd")" 64
 # ---- the standby's own change ----
 printf '# by hand\n' >>"$(etc gw2)/ppp/options.pptpd"
 check_match "the newer one comes from the standby" "$(push gw1)" '"result":"peer-newer"'
-check "the active has it now" same_file ppp/options.pptpd
+check "the active has it now" wait_for 5 same_file ppp/options.pptpd
 printf '# again\n' >>"$(etc gw2)/ppp/options.pptpd"
 check_match "pull" "$(agent gw1 sync pull)" '"ok":true'
-check "pull brings it" same_file ppp/options.pptpd
+check "pull brings it" wait_for 5 same_file ppp/options.pptpd
 
 # ---- broken files ----
 cp "$(etc gw1)/pptpd.conf" "$scratch/kept"
@@ -221,7 +193,10 @@ check_match "the mended file goes through" "$(push gw1)" '"result":"installed"'
 check "with the others of its set" same_file ppp/chap-secrets
 cp "$(etc gw1)/pptp-ha/cluster.conf" "$scratch/kept"
 sed -i 's/^node gw2 /node gw3 /' "$(etc gw1)/pptp-ha/cluster.conf"
-check_match "a cluster.conf without the peer" "$(push gw1)" '"ok":false'
+check_match "a cluster.conf without the peer" "$(push gw1)" '"code":"invalid".*want a node gw2'
+sed -i 's/^node gw3 {/node gw3/' "$(etc gw1)/pptp-ha/cluster.conf"
+check_match "a cluster.conf that does not parse" "$(push gw1)" '"code":"invalid".*cluster.conf:[0-9]+: '
+check_match "is reported by both" "$(audit gw1)$(audit gw2)" 'cluster.conf:[0-9]+: .*"direction":"in".*cluster.conf:[0-9]+: '
 cp "$scratch/kept" "$(etc gw1)/pptp-ha/cluster.conf"
 
 # ---- files that cluster.conf names ----
