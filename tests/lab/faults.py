@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-from gateway import engine_of, revive, start_gateway, vrrp_child_of
+from gateway import engine_of, start_gateway, vrrp_child_of
 from net import (GATEWAYS, PORTS, SWITCHES, LabError, alive, exec_records, family, in_ns, ip,
                  make_node, node_procs, ns, ns_exists, remove_node, root, signal_all, wait_gone)
 
@@ -107,7 +107,6 @@ def heal_hang_pptpd(state, node):
     engine = engine_of(state, node)
     if engine is not None:
         os.kill(engine, signal.SIGCONT)
-    revive(state, node)
 
 
 def link_fault(switch):
@@ -115,11 +114,7 @@ def link_fault(switch):
         acts(state)
         ip(switch, f"link set {node} down")
 
-    def heal(state, node):
-        ip(switch, f"link set {node} up")
-        if not state["bare"]:
-            revive(state, node)
-    return fail, heal
+    return fail, lambda state, node: ip(switch, f"link set {node} up")
 
 
 def isolate(state, _node=None):
@@ -132,10 +127,14 @@ def isolate(state, _node=None):
                 in_ns(switch, "bridge", "link", "set", "dev", node, "isolated", on)
 
 
+def nothing(_state, _node):
+    """Whatever is healed, what died is started then."""
+
+
 # method: (fail, heal)
 FAULTS = {
-    "kill-pptpd": (fail_kill_pptpd, revive),
-    "kill-keepalived": (fail_kill_keepalived, revive),
+    "kill-pptpd": (fail_kill_pptpd, nothing),
+    "kill-keepalived": (fail_kill_keepalived, nothing),
     "hang-pptpd": (fail_hang_pptpd, heal_hang_pptpd),
     "link-wan": link_fault("wan"),
     "link-sync": link_fault("sync"),

@@ -287,10 +287,15 @@ def holds(node, switch="wan"):
 
 
 def role_of(agent):
-    """keepalived's word, as the agent heard it: MASTER, BACKUP, else FAULT; None = no agent."""
+    """keepalived's word, as the agent heard it: MASTER, BACKUP, else FAULT; None = no agent.
+
+    An agent that was started again has heard nothing yet: then the address tells.
+    """
     if agent is None:
         return None
-    said = agent.get("keepalived_said") if agent.get("keepalived") == "running" else None
+    if agent.get("keepalived") != "running":
+        return "FAULT"
+    said = agent.get("keepalived_said") or ("MASTER" if agent["vip"]["wan_here"] else "BACKUP")
     return said if said in ("MASTER", "BACKUP") else "FAULT"
 
 

@@ -186,7 +186,22 @@ def start(state, node, name, *cmd, inside=True):
 
 
 def node_procs(state, node):
-    return [p for key, p in state["procs"].items() if key.split("/")[0] == node]
+    return [p for key, p in state["procs"].items() if key.split("/")[0] == node] + strays(node)
+
+
+def strays(node):
+    """Programs of a node whose parent is gone: in its namespace, and started with its root folder."""
+    found = []
+    for pid in run("ip", "netns", "pids", ns(node), check=False).stdout.split():
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                ours = root(node).encode() in f.read().split(b"\0")
+        except OSError:
+            continue
+        stat = proc_stat(pid)
+        if ours and stat:
+            found.append({"pid": int(pid), "start": stat[3]})
+    return found
 
 
 def exec_records():
