@@ -21,6 +21,7 @@
 #define READ_SIZE    2048
 #define SEND_BUFFER  16384 /* what the kernel keeps for a client that does not read */
 #define STOP_TIMEOUT 3000  /* ms that we wait for a Stop-Control-Connection-Reply */
+#define CLOSING_MAX  64    /* sockets on their way out, when there are too many */
 #define LOGIN_GRACE  5000  /* ms that a connection without a login is safe from newcomers */
 #define CALLS_MAX    64    /* of a connection at one time, or at once */
 #define CALL_EVERY   1000  /* ms: how often a further one, when so many were made at once */
@@ -498,6 +499,7 @@ free_ctrl(void *object)
 {
 	struct ctrl *c = object;
 
+	c->engine->n_sockets--;
 	engine_config_unref(c->config);
 	free(c->out);
 	free(c);
@@ -669,6 +671,26 @@ io_cb(int events, void *arg)
 
 /* ---- the beginning ---- */
 
+/* The oldest half-open connection goes, without regard of its age. False = there is none. */
+static bool
+drop_half_open(struct engine *e, const char *why)
+{
+	struct ctrl *oldest = TAILQ_FIRST(&e->half_open);
+
+	if (oldest != NULL)
+		ctrl_close(oldest, why);
+	return oldest != NULL;
+}
+
+/* The socket goes when the monitor has marked it: so many may be on that way, no more. */
+static bool
+free_socket(struct engine *e)
+{
+	return e->n_sockets < e->max_sockets + CLOSING_MAX &&
+	       (drop_half_open(e, "limit of open files: the oldest makes room") ||
+		   ctrl_make_room(e, NULL));
+}
+
 /*
  * A newcomer is never refused for silent ones: the oldest half-open connection makes room, and the
  * oldest one without a login.
@@ -685,8 +707,10 @@ admit(struct engine *e, const struct tcp_snapshot *t)
 		why = "connections-per-address reached";
 	else if (e->n_ctrls - e->n_half_open >= conf->connections && !ctrl_make_room(e, NULL))
 		why = "connections reached";
+	else if (e->n_sockets >= e->max_sockets && !free_socket(e))
+		why = "limit of open files reached";
 	if (why == NULL && e->n_half_open >= conf->max_half_open)
-		ctrl_close(TAILQ_FIRST(&e->half_open), "half-open limit: the oldest makes room");
+		(void)drop_half_open(e, "half-open limit: the oldest makes room");
 	if (why == NULL)
 		return true;
 	e->stats.refused_connections++;
@@ -741,6 +765,7 @@ ctrl_accept(struct engine *e, int fd, const struct tcp_snapshot *t)
 	LIST_INSERT_HEAD(bucket_of(e, t->peer_ip), c, bucket_entry);
 	e->n_ctrls++;
 	e->n_half_open++;
+	e->n_sockets++;
 	set_socket_options(fd);
 	set_timer(c);
 	io_want(&c->io, IO_READ);

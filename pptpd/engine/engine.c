@@ -10,12 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "pptpd/engine/ctrl.h"
 #include "pptpd/engine/session.h"
 
 #define STOP_GRACE_MS 500 /* for what is being said when we are told to stop */
+/* Descriptors for all else: workers, the control socket's clients, what one turn may bring. */
+#define OTHER_FDS 192
 
 /* ---- configuration ---- */
 
@@ -288,6 +291,24 @@ static const struct priv_ops monitor_ops = {
     .on_gone = on_gone,
 };
 
+/* Beyond it the next connection would be lost on its way from the monitor, and with it every other.
+ */
+static void
+limit_sockets(struct engine *e)
+{
+	const struct settings *conf = e->config->settings;
+	struct rlimit r = {0};
+	rlim_t left;
+
+	(void)getrlimit(RLIMIT_NOFILE, &r);
+	left = r.rlim_cur > 2 * OTHER_FDS ? r.rlim_cur - OTHER_FDS : r.rlim_cur / 2;
+	e->max_sockets = left < UINT16_MAX * 2 ? (unsigned)left : UINT16_MAX * 2;
+	if (e->max_sockets < conf->connections + conf->max_half_open)
+		log_warn("the limit of open files allows fewer connections than configured "
+			 "limit=%llu connections=%u half_open=%u",
+		    (unsigned long long)r.rlim_cur, conf->connections, conf->max_half_open);
+}
+
 static int
 engine_init(struct engine *e, struct priv_start *s)
 {
@@ -304,6 +325,7 @@ engine_init(struct engine *e, struct priv_start *s)
 	if (e->config == NULL)
 		return -1;
 	log_set_debug(e->config->settings->debug || log_debugging());
+	limit_sockets(e);
 	e->pool = pool_new(&e->config->settings->remote_ips);
 	e->by_call = calloc(65536, sizeof(struct session *));
 	e->limit = log_limit_new(30, 1024);

@@ -77,7 +77,8 @@ struct engine {
 	struct ctrl_list strangers; /* those with SCCRQ and without a login yet; oldest first */
 	struct ctrl_bucket by_peer[ENGINE_BUCKETS];
 	unsigned n_ctrls, n_half_open;
-	struct session **by_call; /* [65536], by our call id */
+	unsigned n_sockets, max_sockets; /* of control connections, also of those that end */
+	struct session **by_call;        /* [65536], by our call id */
 	unsigned n_sessions;
 	uint16_t next_call_id;
 	uint32_t next_session; /* counter of session ids */

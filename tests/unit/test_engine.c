@@ -220,6 +220,7 @@ setup(void **state)
 	eng.by_call = calloc(65536, sizeof(struct session *));
 	eng.limit = log_limit_new(1, 16);
 	eng.quiet = log_limit_new(1, 16);
+	eng.max_sockets = 100;
 	return engine_promote(&eng, 1, NULL, NULL);
 }
 
@@ -683,6 +684,32 @@ test_strangers_calls_make_room(void **state)
 	close(c.fd);
 }
 
+/* Descriptors run out before any other limit: silent ones make room, then strangers. */
+static void
+test_open_files(void **state)
+{
+	struct client c[4];
+
+	eng.max_sockets = 2;
+	c[0] = client_from(10);
+	c[1] = client_from(11);
+	c[2] = established(12);
+	expect_closed(&c[0]);
+	assert_int_equal(eng.n_sockets, 2);
+	c[3] = established(13);
+	expect_closed(&c[1]);
+	c[0] = client_from(14);
+	assert_null(c[0].ctrl);
+	assert_int_equal(eng.stats.refused_connections, 1);
+	close(c[0].fd);
+	loop_advance(eng.loop, 5000);
+	c[0] = established(14);
+	expect_closed(&c[2]);
+	assert_int_equal(eng.n_sockets, 2);
+	close(c[0].fd);
+	close(c[3].fd);
+}
+
 /* A connection opens and clears calls as fast as it can: a burst, then one a second. */
 static void
 test_calls_are_rationed(void **state)
@@ -957,6 +984,7 @@ main(void)
 	    TEST(test_caps),
 	    TEST(test_strangers_make_room),
 	    TEST(test_strangers_calls_make_room),
+	    TEST(test_open_files),
 	    TEST(test_calls_are_rationed),
 	    TEST(test_connection_without_a_call_ends),
 	    TEST(test_echo),
