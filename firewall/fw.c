@@ -22,11 +22,12 @@ struct fw {
 static const char *const gateway_chains[] = {"raw_pre", "raw_out", "input", "forward",
     "postrouting", "from_wan", "pptp", "gre", "vrrp", "from_tunnel", "management", "gate_shut",
     "api", NULL};
-static const char *const gateway_sets[] = {"calls", "gate", "banned", "syn_rate", NULL};
-static const char *const gateway_counters[] = {"drop_banned", "drop_bogon", "drop_spoof",
-    "drop_tunnel_source", "drop_pptp_source", "drop_syn_rate", "drop_gre_header", "drop_gre_call",
-    "drop_vrrp", "drop_invalid", "drop_stray", "drop_input", "drop_gate", "drop_api",
-    "drop_forward", "pass_syn", "pass_gre", "relay_shut", NULL};
+static const char *const gateway_sets[] = {
+    "calls", "gate", "tell_strangers", "banned", "syn_rate", NULL};
+static const char *const gateway_counters[] = {"told_gre_call", "drop_banned", "drop_bogon",
+    "drop_spoof", "drop_tunnel_source", "drop_pptp_source", "drop_syn_rate", "drop_gre_header",
+    "drop_gre_call", "drop_vrrp", "drop_invalid", "drop_stray", "drop_input", "drop_gate",
+    "drop_api", "drop_forward", "pass_syn", "pass_gre", "relay_shut", NULL};
 
 struct fw *
 fw_new(void)
@@ -164,6 +165,10 @@ fw_gate_set(struct fw *f, bool open)
 		errno = ENOENT;
 		return -1;
 	}
+	if (open && !fw_gate_open(f) &&
+	    fw_run(f, "add element " FW_TABLE " tell_strangers { ipv4 timeout " FW_TELL_TIME " }") <
+		0)
+		return -1;
 	return flip(f, (const char *const[]){"gate", NULL}, open);
 }
 

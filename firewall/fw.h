@@ -15,6 +15,9 @@
  *        of counters survive
  *   set gate
  *        the element `ipv4` present = this gateway forwards: `hagent firewall gate`
+ *   set tell_strangers
+ *        the element `ipv4` for FW_TELL_TIME after the gate was opened: GRE of unknown calls is
+ *        answered with ICMP protocol-unreachable, so that clients redial
  *   set calls
  *        the daemon's monitor alone, on both gateways
  *   set banned
@@ -42,7 +45,8 @@
 
 #include <stdbool.h>
 
-#define FW_TABLE "inet pptp_ha"
+#define FW_TABLE     "inet pptp_ha"
+#define FW_TELL_TIME "120s"
 
 /* The templates, embedded at build time: guard.nft.in, gateway.nft.in, sysctl.conf.in. */
 extern const char fw_guard_template[];

@@ -217,6 +217,13 @@ ip -n pha-fwa addr add $VIP/24 dev wan
 
 check "gate open" H firewall gate open
 check "gate open again" H firewall gate open
+counted "after a takeover, GRE of an unknown call is told" told_gre_call 1 wan $gre
+has "by ICMP protocol-unreachable" "$(packet wan $gre)" "icmp $VIP>$CLIENT .*type=3.*code=2"
+H guard hold on unknown
+counted "not while it may yet be restored" drop_gre_call 1 wan $gre
+H guard hold off unknown
+A nft flush set inet pptp_ha tell_strangers
+counted "and not later" drop_gre_call 1 wan $gre
 has "an API's port is reached, its SYN clamped" "$(packet pppha0 $web)" "lanb tcp 10.8.0.10>192.168.1.20 .*dport=443 flags=S mss=1360"
 has "an API's UDP port is reached" "$(packet pppha0 udp,src=10.8.0.10,dst=192.168.1.20,dport=7000)" "lanb udp 10.8.0.10>192.168.1.20"
 has "an API is pinged" "$(packet pppha0 icmp,src=10.8.0.10,dst=192.168.1.20)" "lanb icmp 10.8.0.10>192.168.1.20"
