@@ -85,7 +85,11 @@ parse_config(const struct priv_files *f)
 	return c;
 }
 
-/* SIGHUP: what comes later uses the new files; running sessions keep what they began with. */
+/*
+ * SIGHUP: what comes later uses the new files; running sessions keep the settings that they began
+ * with. Not the users: a login is judged by the newest file, and a session of a month must not keep
+ * a copy of each file that came and went.
+ */
 static void
 on_files(void *arg, struct priv_files *f)
 {
@@ -100,6 +104,8 @@ on_files(void *arg, struct priv_files *f)
 		engine_config_unref(c);
 		return;
 	}
+	secrets_free(e->config->secrets);
+	e->config->secrets = NULL;
 	engine_config_unref(e->config);
 	e->config = c;
 	log_set_debug(c->settings->debug);

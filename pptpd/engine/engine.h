@@ -34,7 +34,7 @@ TAILQ_HEAD(session_list, session);
 struct engine_config {
 	unsigned refs;
 	struct settings *settings;
-	struct secrets *secrets;
+	struct secrets *secrets; /* of the newest generation, else NULL */
 	struct ppp_config ppp;
 };
 

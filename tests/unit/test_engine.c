@@ -195,6 +195,20 @@ static const char options_text[] =
     "name pptpd\nrequire-mschap-v2\nrequire-mppe-128\nlcp-max-configure 200\n";
 static const char secrets_text[] = "api-client pptpd secret 10.8.0.9\n";
 
+/* A reload. */
+static void
+read_files(void)
+{
+	char conf[sizeof conf_text], options[sizeof options_text], secrets[sizeof secrets_text];
+	char n1[] = "pptpd.conf", n2[] = "options.pptpd", n3[] = "chap-secrets";
+	struct priv_files f = {n1, n2, n3, conf, options, secrets};
+
+	memcpy(conf, conf_text, sizeof conf);
+	memcpy(options, options_text, sizeof options);
+	memcpy(secrets, secrets_text, sizeof secrets);
+	on_files(&eng, &f);
+}
+
 static int
 setup(void **state)
 {
@@ -964,6 +978,26 @@ test_stop_tells_the_clients(void **state)
 	close(c.fd);
 }
 
+/* A session that stays keeps its settings over reloads, but no copy of the users. */
+static void
+test_reloads_under_a_session(void **state)
+{
+	struct client c = established(1);
+	const struct engine_config *old = eng.config;
+
+	call(&c, 1);
+	assert_non_null(old->secrets);
+	for (unsigned i = 0; i < 3; i++)
+		read_files();
+	assert_ptr_equal(TAILQ_FIRST(&c.ctrl->sessions)->config, old);
+	assert_non_null(old->settings);
+	assert_null(old->secrets);
+	assert_int_equal(secrets_count(eng.config->secrets), 1);
+	say(&c, &(struct pptp_message){.type = PPTP_CCRQ, .call_id = 1});
+	assert_int_equal(hear(&c, NULL).type, PPTP_CDN);
+	close(c.fd);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -998,6 +1032,7 @@ main(void)
 	    TEST(test_demotion_is_silent),
 	    TEST(test_epochs),
 	    TEST(test_stop_tells_the_clients),
+	    TEST(test_reloads_under_a_session),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
