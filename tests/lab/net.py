@@ -161,13 +161,16 @@ def end_processes(procs):
     procs = [p for p in procs if family([p])]
     if not procs:
         return
-    signal_all(family(procs), signal.SIGCONT)
+    # Who is there now: a child that leads a session of its own is nobody's when its parent is gone.
+    everyone = [{"pid": pid, "start": stat[3]} for pid in family(procs) if (stat := proc_stat(pid))]
+    signal_all([p["pid"] for p in everyone], signal.SIGCONT)
     signal_all([p["pid"] for p in procs if alive(p)], signal.SIGTERM)
     end = time.monotonic() + 3
     while any(alive(p) for p in procs) and time.monotonic() < end:
         time.sleep(0.02)
-    signal_all(wait_gone(procs, 0.3), signal.SIGKILL)
-    left = wait_gone(procs, 2)
+    everyone += procs
+    signal_all(wait_gone(everyone, 0.3), signal.SIGKILL)
+    left = wait_gone(everyone, 2)
     if left:
         note(f"still there after SIGKILL: {left}")
 
