@@ -13,7 +13,8 @@
 #include "pptpd/engine/session.h"
 
 #define LIST_DEFAULT 100
-#define LIST_MAX     200 /* sessions in one answer: a line stays below 64 KiB */
+#define LIST_MAX     200                     /* sessions in one answer, */
+#define LIST_BYTES   (ANSWER_LINE_MAX - 512) /* if as many fit: users choose what they are called */
 
 static json_t *
 json_ip(uint32_t ip)
@@ -141,7 +142,8 @@ cmd_sessions(struct answer_request *r, json_t *args, void *arg)
 	struct engine *e = arg;
 	json_int_t after = json_integer_value(json_object_get(args, "after"));
 	json_int_t limit = json_integer_value(json_object_get(args, "limit"));
-	json_t *list = json_array(), *next = json_null();
+	json_t *list = json_array(), *next = json_null(), *entry;
+	size_t bytes = 0;
 
 	if (limit <= 0)
 		limit = LIST_DEFAULT;
@@ -152,12 +154,15 @@ cmd_sessions(struct answer_request *r, json_t *args, void *arg)
 
 		if (s == NULL || s->call.state == CALL_CLOSED)
 			continue;
-		if ((json_int_t)json_array_size(list) == limit) {
-			next = json_integer(json_integer_value(json_object_get(
-			    json_array_get(list, json_array_size(list) - 1), "call")));
+		entry = json_session(s);
+		bytes += json_dumpb(entry, NULL, 0, JSON_COMPACT) + 1;
+		if ((json_int_t)json_array_size(list) == limit || bytes > LIST_BYTES) {
+			json_decref(entry);
+			next = json_integer(after);
 			break;
 		}
-		json_array_append_new(list, json_session(s));
+		json_array_append_new(list, entry);
+		after = id;
 	}
 	answer_ok(r, json_pack("{s:o,s:o}", "sessions", list, "next", next));
 }
@@ -171,7 +176,7 @@ kick_matches(const struct session *s, json_t *args)
 
 	return (call != NULL && json_integer_value(call) == s->call_id) ||
 	       (id != NULL && json_integer_value(id) == (json_int_t)s->id) ||
-	       (user != NULL && strcmp(user, s->identity.user) == 0) ||
+	       (user != NULL && *user != '\0' && strcmp(user, s->identity.user) == 0) ||
 	       (address != NULL && s->address != 0 && strcmp(address, conf_ipv4(s->address)) == 0);
 }
 
