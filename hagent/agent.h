@@ -93,7 +93,8 @@ struct agent_files {
 	struct io io;
 	struct timer debounce, minute, settle;
 	struct agent_job out, in; /* ours to the peer; the peer's to us */
-	bool again;               /* a change came during a push */
+	bool again;               /* a change, or the peer's wish, came during a push */
+	bool asked;               /* the peer wants our files, whatever our role */
 	char result[512];         /* of the last push or pull */
 	char result_of[16];
 	int64_t result_at, ok_at; /* wall clock, ms; 0 = never */

@@ -195,7 +195,7 @@ start_job(struct agent *a, bool out, const char *verb, const char *argument,
 		return;
 	}
 	if (errno == EBUSY && !wait) { /* it is on its way already */
-		a->files.again = true;
+		a->files.again = a->files.asked = true;
 		answer_ok(r, json_pack("{s:b}", "started", 1));
 	} else if (errno == EBUSY) {
 		answer_error(r, "busy", "another transfer is under way");

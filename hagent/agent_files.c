@@ -138,8 +138,9 @@ push_cb(void *arg)
 {
 	struct agent *a = arg;
 
-	if (role_state(&a->role) != ROLE_ACTIVE)
+	if (role_state(&a->role) != ROLE_ACTIVE && !a->files.asked)
 		return;
+	a->files.asked = false;
 	if (agent_files_do(a, true, "push", NULL, NULL) < 0) {
 		if (errno == EBUSY)
 			a->files.again = true;

@@ -291,9 +291,12 @@ reconcile_start(struct agent *a)
 		return;
 	gate = agent_gate_is_open();
 	if (a->held && a->facts.keepalived != HEALTH_ALIVE) {
-		if (!grace)
-			agent_word(a, ROLE_EV_DEAD,
-			    "started: the address is here, but keepalived does not run");
+		if (grace)
+			return;
+		journal_event(
+		    &a->journal, "keepalived-missing", "no living process in %s", a->vrrp_pid);
+		agent_word(
+		    a, ROLE_EV_DEAD, "started: the address is here, but keepalived does not run");
 	} else if (a->held && a->pptpd.active && gate == 1 && a->pptpd.epoch == a->epoch.counter) {
 		journal_event(&a->journal, "found-active", "epoch=%llu: nothing to do",
 		    (unsigned long long)a->epoch.counter);
