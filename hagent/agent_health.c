@@ -266,16 +266,27 @@ decide(struct agent *a)
 	}
 }
 
-/* One epoch, one active: the lower one says FAULT first and demotes then, so that VRRP follows. */
+/*
+ * One epoch, one active. Of two that are active the lower one says FAULT first and demotes then, so
+ * that VRRP follows. VRRP may have been faster when two parts of a network met again, and by its
+ * priorities: then the one that stayed goes above the other's epoch.
+ */
 static void
-yield_to_higher_epoch(struct agent *a)
+keep_epochs_apart(struct agent *a)
 {
-	if (role_state(&a->role) != ROLE_ACTIVE || !a->facts.peer_heard || !peer_active(&a->peer) ||
+	uint64_t now_ms = loop_now_ms(a->loop);
+
+	if (role_state(&a->role) != ROLE_ACTIVE || !a->facts.peer_heard ||
 	    epoch_compare(&a->epoch, &a->peer.epoch) >= 0)
 		return;
-	a->epoch_yield_ms = loop_now_ms(a->loop);
-	say(a, true, "the peer is active under a higher epoch");
-	agent_word(a, ROLE_EV_YIELD, "the peer is active under a higher epoch");
+	if (peer_active(&a->peer)) {
+		a->epoch_yield_ms = now_ms;
+		say(a, true, "the peer is active under a higher epoch");
+		agent_word(a, ROLE_EV_YIELD, "the peer is active under a higher epoch");
+	} else if (peer_standby(&a->peer) && now_ms - a->repaired_ms >= REPAIR_MS) {
+		a->repaired_ms = now_ms;
+		agent_word(a, ROLE_EV_REPAIR, "the standby was active under a higher epoch");
+	}
 }
 
 /* ---- role, address and daemon agree ---- */
@@ -388,7 +399,7 @@ tick_cb(void *arg)
 		decide(a);
 		a->verdict_ms = loop_now_ms(a->loop);
 	}
-	yield_to_higher_epoch(a);
+	keep_epochs_apart(a);
 	reconcile(a);
 }
 
