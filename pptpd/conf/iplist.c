@@ -197,6 +197,37 @@ ip_list_at(const struct ip_list *l, uint32_t i)
 	return r->first + i;
 }
 
+/* What is left of one range. */
+static void
+add_gaps(struct ip_list *out, const struct ip_range *r, const uint32_t *ips, size_t n)
+{
+	uint64_t from = r->first;
+
+	for (size_t i = 0; i <= n; i++) {
+		uint64_t hole = i < n && ips[i] <= r->last ? ips[i] : (uint64_t)r->last + 1;
+
+		if (hole < from)
+			continue;
+		if (hole > from) {
+			out->ranges[out->n++] =
+			    (struct ip_range){(uint32_t)from, (uint32_t)(hole - 1)};
+			out->total += (uint32_t)(hole - from);
+		}
+		from = hole + 1;
+	}
+}
+
+int
+ip_list_without(const struct ip_list *l, const uint32_t *ips, size_t n, struct ip_list *out)
+{
+	*out = (struct ip_list){.ranges = calloc(l->n + n + 1, sizeof(*out->ranges))};
+	if (out->ranges == NULL)
+		return -1;
+	for (size_t i = 0; i < l->n; i++)
+		add_gaps(out, &l->ranges[i], ips, n);
+	return 0;
+}
+
 void
 ip_list_print(const struct ip_list *l, FILE *f)
 {

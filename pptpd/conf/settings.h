@@ -30,6 +30,8 @@ void ip_list_fini(struct ip_list *l);
 bool ip_list_has(const struct ip_list *l, uint32_t ip);
 uint32_t ip_list_at(const struct ip_list *l, uint32_t i);	/* 0 <= i < total */
 bool ip_lists_overlap(const struct ip_list *a, const struct ip_list *b);	/* true without memory */
+/* *out = l without the n addresses, which are sorted, in l's order; 0 or -1 (memory). */
+int ip_list_without(const struct ip_list *l, const uint32_t *ips, size_t n, struct ip_list *out);
 void ip_list_print(const struct ip_list *l, FILE *f);	/* as ip_list_parse() reads it */
 
 struct settings {

@@ -85,6 +85,36 @@ parse_config(const struct priv_files *f)
 	return c;
 }
 
+static int
+compare_ips(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/*
+ * What the pool gives out: remoteip without the addresses that chap-secrets names for a user, or
+ * any few others would keep that user out.
+ */
+static int
+pool_addresses(const struct engine_config *c, struct ip_list *out)
+{
+	size_t all = secrets_count(c->secrets), n = 0;
+	uint32_t *statics = reallocarray(NULL, all + 1, sizeof *statics), ip;
+	int rc;
+
+	if (statics == NULL)
+		return -1;
+	for (size_t i = 0; i < all; i++)
+		if ((ip = secret_static_ip(secrets_at(c->secrets, i))) != 0)
+			statics[n++] = ip;
+	qsort(statics, n, sizeof *statics, compare_ips);
+	rc = ip_list_without(&c->settings->remote_ips, statics, n, out);
+	free(statics);
+	return rc;
+}
+
 /*
  * SIGHUP: what comes later uses the new files; running sessions keep the settings that they began
  * with. Not the users: a login is judged by the newest file, and a session of a month must not keep
@@ -95,11 +125,15 @@ on_files(void *arg, struct priv_files *f)
 {
 	struct engine *e = arg;
 	struct engine_config *c = parse_config(f);
+	struct ip_list addresses = {0};
+	int rc;
 
 	priv_files_fini(f);
 	if (c == NULL)
 		return;
-	if (pool_reload(e->pool, &c->settings->remote_ips) < 0) {
+	rc = pool_addresses(c, &addresses) < 0 ? -1 : pool_reload(e->pool, &addresses);
+	ip_list_fini(&addresses);
+	if (rc < 0) {
 		log_warn("reload failed reason=\"out of memory\"");
 		engine_config_unref(c);
 		return;
@@ -318,6 +352,8 @@ limit_sockets(struct engine *e)
 static int
 engine_init(struct engine *e, struct priv_start *s)
 {
+	struct ip_list addresses = {0};
+
 	TAILQ_INIT(&e->ctrls);
 	TAILQ_INIT(&e->half_open);
 	TAILQ_INIT(&e->strangers);
@@ -332,7 +368,9 @@ engine_init(struct engine *e, struct priv_start *s)
 		return -1;
 	log_set_debug(e->config->settings->debug || log_debugging());
 	limit_sockets(e);
-	e->pool = pool_new(&e->config->settings->remote_ips);
+	if (pool_addresses(e->config, &addresses) == 0)
+		e->pool = pool_new(&addresses);
+	ip_list_fini(&addresses);
 	e->by_call = calloc(65536, sizeof(struct session *));
 	e->limit = log_limit_new(30, 1024);
 	e->quiet = log_limit_new(30, 1024);

@@ -215,6 +215,7 @@ setup(void **state)
 	char conf[sizeof conf_text], options[sizeof options_text], secrets[sizeof secrets_text];
 	char n1[] = "pptpd.conf", n2[] = "options.pptpd", n3[] = "chap-secrets";
 	struct priv_files f = {n1, n2, n3, conf, options, secrets};
+	struct ip_list addresses;
 
 	memcpy(conf, conf_text, sizeof conf);
 	memcpy(options, options_text, sizeof options);
@@ -230,7 +231,9 @@ setup(void **state)
 	timer_init(&eng.stop_timer, eng.loop, stop_cb, &eng);
 	eng.config = parse_config(&f);
 	assert_non_null(eng.config);
-	eng.pool = pool_new(&eng.config->settings->remote_ips);
+	assert_int_equal(pool_addresses(eng.config, &addresses), 0);
+	eng.pool = pool_new(&addresses);
+	ip_list_fini(&addresses);
 	eng.by_call = calloc(65536, sizeof(struct session *));
 	eng.limit = log_limit_new(1, 16);
 	eng.quiet = log_limit_new(1, 16);
@@ -998,6 +1001,27 @@ test_reloads_under_a_session(void **state)
 	close(c.fd);
 }
 
+/* The pool of 8 addresses has one that a user owns: nobody else gets it, after a reload neither. */
+static void
+test_static_addresses_are_kept(void **state)
+{
+	static int owner;
+	uint32_t ip;
+
+	for (unsigned round = 0; round < 2; round++) {
+		assert_int_equal(pool_size(eng.pool), 7);
+		for (unsigned i = 0; i < 7; i++) {
+			ip = pool_take(eng.pool, NULL, NULL, NULL, &owner);
+			assert_in_range(ip, 0x0a080002, 0x0a080008);
+		}
+		assert_int_equal(pool_take(eng.pool, NULL, NULL, NULL, &owner), 0);
+		assert_int_equal(pool_take_ip(eng.pool, 0x0a080009, &owner), 0);
+		for (ip = 0x0a080002; ip <= 0x0a080009; ip++)
+			pool_release(eng.pool, ip);
+		read_files();
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -1033,6 +1057,7 @@ main(void)
 	    TEST(test_epochs),
 	    TEST(test_stop_tells_the_clients),
 	    TEST(test_reloads_under_a_session),
+	    TEST(test_static_addresses_are_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

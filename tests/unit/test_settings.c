@@ -89,6 +89,33 @@ assert_list(const struct ip_list *l, const char *text)
 }
 
 static void
+without(const char *list, const uint32_t *ips, size_t n, const char *text, uint32_t total)
+{
+	struct ip_list l, out;
+	const char *want;
+
+	assert_int_equal(ip_list_parse(list, &l, &want), 0);
+	assert_int_equal(ip_list_without(&l, ips, n, &out), 0);
+	assert_list(&out, text);
+	assert_int_equal(out.total, total);
+	ip_list_fini(&l);
+	ip_list_fini(&out);
+}
+
+static void
+test_list_without(void **state)
+{
+	static const uint32_t ips[] = {
+	    0x09000001, 0x0a000002, 0x0a000002, 0x0a000004, 0x0a000005, 0x0a000009, 0x0b000001};
+
+	without("10.0.0.2-9", ips, 0, "10.0.0.2-9", 8);
+	without("10.0.0.2-9", ips, 7, "10.0.0.3,10.0.0.6-8", 4);
+	without("11.0.0.1-3,10.0.0.1-3", ips, 7, "11.0.0.2-3,10.0.0.1,10.0.0.3", 4);
+	without("10.0.0.4-5", ips, 7, "", 0);
+	without("11.0.0.1-11.0.0.1", ips, 1, "11.0.0.1", 1);
+}
+
+static void
 test_defaults(void **state)
 {
 	struct parsed p = parse("", "");
@@ -586,6 +613,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_list_without),
 	    cmocka_unit_test(test_defaults),
 	    cmocka_unit_test(test_moved_server),
 	    cmocka_unit_test(test_full),
