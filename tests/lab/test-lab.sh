@@ -79,3 +79,30 @@ wait $sleeper 2>/dev/null
 check "down ends what exec started" gone $sleeper
 check_eq "down leaves no namespace" "$(ip netns list | grep -c "^${PHA_LAB_PREFIX:-pha}-")" 0
 check_eq "down leaves no run folder" "$(ls "$(root "")" 2>/dev/null)" ""
+
+# ---- the pair ----
+need_lab --advert 0.05
+check_eq "keepalived made gw1 MASTER, the agent made it serve" \
+    "$(status '.nodes.gw1 | "\(.role) \(.agent.role) \(.pptpd.role) \(.vip)"')" "MASTER active active true"
+check_eq "gw2 is BACKUP and stands by" \
+    "$(status '.nodes.gw2 | "\(.role) \(.agent.role) \(.pptpd.role) \(.vip)"')" "BACKUP standby standby false"
+check_eq "each runs all its programs" "$(status '[.nodes.gw1, .nodes.gw2 | .processes | keys | join(" ")] | unique | join(",")')" \
+    "agent conntrackd keepalived pptpd sshd"
+check "--advert reaches keepalived" grep -q 'advert_int 0.05' "$(root gw2)/etc/pptp-ha/keepalived.conf"
+date >"$(root gw2)/run/volatile"
+date >"$(root gw2)/var/lib/pptp-ha/lasting"
+"$lab" fail gw2 power >/dev/null
+"$lab" heal gw2
+check "power: what is in run is lost" [ ! -e "$(root gw2)/run/volatile" ]
+check "power: the state folder survives" [ -e "$(root gw2)/var/lib/pptp-ha/lasting" ]
+check "power heals: all its programs run again" [ "$(status '.nodes.gw2.processes | length')" = 5 ]
+everyone=$(ip netns pids "${PHA_LAB_PREFIX:-pha}-gw1"; ip netns pids "${PHA_LAB_PREFIX:-pha}-gw2"; status '.nodes[].processes[]')
+kill -KILL "$(status .nodes.gw1.processes.agent)" "$(status .nodes.gw2.processes.sshd)" \
+    "$(status .nodes.gw1.processes.keepalived)"
+"$lab" down
+left=
+for pid in $everyone; do
+	gone "$pid" || left="$left $pid"
+done
+check_eq "down ends every program, also after some were killed" "$left" ""
+check_eq "and leaves no namespace" "$(ip netns list | grep -c "^${PHA_LAB_PREFIX:-pha}-")" 0
