@@ -69,7 +69,7 @@ drops() {
 # firewall_drops: the firewall's counters of GRE that it did not let through
 firewall_drops() {
 	on gw1 nft -j list counters table inet pptp_ha |
-	    jq -r '.nftables[].counter | select(.) | select(.name | test("^drop_gre")) | "\(.name)=\(.packets)"'
+	    jq -r '.nftables[].counter | select(.) | select(.name | test("^(drop|told)_gre")) | "\(.name)=\(.packets)"'
 }
 snapshot() {
 	drops >"$scratch/drops.before"
