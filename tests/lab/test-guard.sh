@@ -12,7 +12,7 @@
 ends="(src host $vip and tcp[13] & 5 != 0) or (icmp[0] = 3 and (icmp[1] = 2 or icmp[1] = 3))"
 # capture FILE: what the client's interface sees, until capture_end
 capture() {
-	"$lab" exec client tcpdump -Z root -Uni wan -w "$1" "tcp port 1723 or proto 47 or icmp" 2>"$scratch/tcpdump" &
+	"$lab" exec client tcpdump -Z root --immediate-mode -Uni wan -w "$1" "tcp port 1723 or proto 47 or icmp" 2>"$scratch/tcpdump" &
 	dump=$!
 	background+=("$dump")
 	wait_for 5 grep -q listening "$scratch/tcpdump"
