@@ -14,33 +14,35 @@
 #include "common/conf.h"
 
 struct secret_address {
-	uint32_t ip;		/* host order; 0/0 = any */
-	uint8_t bits;		/* prefix length */
-	bool deny;		/* "!" */
+	uint32_t ip;  /* host order; 0/0 = any */
+	uint8_t bits; /* prefix length */
+	bool deny;    /* "!" */
 };
 
 struct secret {
-	char *client;		/* "*" = anyone */
-	char *server;		/* "*" = any */
-	char *password;		/* wiped on free */
+	char *client;   /* "*" = anyone */
+	char *server;   /* "*" = any */
+	char *password; /* wiped on free */
 	struct secret_address *addresses;
-	size_t n_addresses;	/* 0 = none allowed unless any_address ("*" or no list: see pppd(8)) */
+	size_t n_addresses; /* 0 = none allowed unless any_address ("*" or no list: see pppd(8)) */
 	bool any_address;
 	unsigned line;
 };
 
 struct secrets;
 
-/* Parses text (NUL-terminated); never NULL but on ENOMEM. Entries with errors are left out and reported in e. */
+/* Parses text (NUL-terminated); never NULL but on ENOMEM. Entries with errors are left out and
+ * reported in e. */
 struct secrets *secrets_parse(const char *file, const char *text, struct conf_errors *e);
 void secrets_free(struct secrets *s);
 size_t secrets_count(const struct secrets *s);
-const struct secret *secrets_at(const struct secrets *s, size_t i);	/* sorted by client; i < secrets_count() */
+const struct secret *secrets_at(
+    const struct secrets *s, size_t i); /* sorted by client; i < secrets_count() */
 
 /*
- * Entries for (client, server), best first as pppd ranks them: a named client before `*`, then a named
- * server before `*`, then file order. If none names the client and it holds DOMAIN\, the part after
- * the backslash is tried. Returns how many were stored in out (at most max).
+ * Entries for (client, server), best first as pppd ranks them: a named client before `*`, then a
+ * named server before `*`, then file order. If none names the client and it holds DOMAIN\, the part
+ * after the backslash is tried. Returns how many were stored in out (at most max).
  */
 size_t secrets_find(const struct secrets *s, const char *client, const char *server,
     const struct secret **out, size_t max);

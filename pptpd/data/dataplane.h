@@ -16,37 +16,39 @@
 #include "common/loop.h"
 
 #define DP_WORKERS_MAX 16
-#define DP_FRAME_MAX   2048	/* a negotiation frame's payload at most */
+#define DP_FRAME_MAX   2048 /* a negotiation frame's payload at most */
 
 struct dataplane;
-struct dp_session;		/* opaque handle; valid until on_detached */
+struct dp_session; /* opaque handle; valid until on_detached */
 
 struct dp_config {
-	unsigned workers;		/* 1..DP_WORKERS_MAX */
-	int gre_fds[DP_WORKERS_MAX];	/* taken over; gre_socket_open() made them */
-	int tun_fds[DP_WORKERS_MAX];	/* taken over; tun_open() made them */
-	int steer_map_fd;		/* taken over; -1 = no steering: then workers must be 1 */
+	unsigned workers;            /* 1..DP_WORKERS_MAX */
+	int gre_fds[DP_WORKERS_MAX]; /* taken over; gre_socket_open() made them */
+	int tun_fds[DP_WORKERS_MAX]; /* taken over; tun_open() made them */
+	int steer_map_fd;            /* taken over; -1 = no steering: then workers must be 1 */
 	uint8_t reorder_window;
 	uint32_t reorder_timeout_us;
 	uint32_t ack_delay_us;
 	uint16_t tun_mtu;
-	uint32_t bind_ip;		/* source address of our GRE, host order; 0 = per session (local_ip of attach) */
+	uint32_t bind_ip; /* source address of our GRE, host order; 0 = per session (local_ip of
+			     attach) */
 };
 
 struct dp_ops {
 	/* A negotiation frame of a session, FF 03 removed (LCP, CHAP, NCPs). */
-	void (*on_frame)(void *arg, void *owner, uint16_t protocol, const uint8_t *payload, size_t len);
+	void (*on_frame)(
+	    void *arg, void *owner, uint16_t protocol, const uint8_t *payload, size_t len);
 	/* A data protocol that cannot be used here (e.g. IPv6), decrypted or in clear. */
-	void (*on_unknown)(void *arg, void *owner, uint16_t protocol, const uint8_t *payload, size_t len,
-	    bool was_encrypted);
+	void (*on_unknown)(void *arg, void *owner, uint16_t protocol, const uint8_t *payload,
+	    size_t len, bool was_encrypted);
 	/* Both workers have let go: the handle is gone after this call. */
 	void (*on_detached)(void *arg, void *owner);
 };
 
 struct dp_session_config {
-	uint16_t call_id;	/* ours: what the client's GRE bears; unique in the daemon */
+	uint16_t call_id; /* ours: what the client's GRE bears; unique in the daemon */
 	uint16_t peer_call_id;
-	uint32_t peer_ip, local_ip;	/* outer addresses, host order */
+	uint32_t peer_ip, local_ip; /* outer addresses, host order */
 	void *owner;
 };
 
@@ -54,69 +56,83 @@ struct dp_session_config {
  * Starts the threads (signals blocked in them). NULL with errno; the descriptors then stay the
  * caller's. All calls below: main thread only.
  */
-struct dataplane *dp_new(struct loop *l, const struct dp_config *c, const struct dp_ops *ops, void *arg);
-void dp_free(struct dataplane *dp);	/* joins the threads; frees every session without callbacks */
+struct dataplane *dp_new(
+    struct loop *l, const struct dp_config *c, const struct dp_ops *ops, void *arg);
+void dp_free(struct dataplane *dp); /* joins the threads; frees every session without callbacks */
 
-struct dp_session *dp_attach(struct dataplane *dp, const struct dp_session_config *c);	/* NULL: ENOMEM, EEXIST */
-/* Stops both halves; on_detached follows. No callback for this owner comes after dp_detach() but on_detached. */
+struct dp_session *dp_attach(
+    struct dataplane *dp, const struct dp_session_config *c); /* NULL: ENOMEM, EEXIST */
+/* Stops both halves; on_detached follows. No callback for this owner comes after dp_detach() but
+ * on_detached. */
 void dp_detach(struct dataplane *dp, struct dp_session *s);
-/* Queues one frame; FF 03 and GRE are added by the worker. Frames keep their order. -1 ENOBUFS = ring full, frame lost. */
-int dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol, const uint8_t *payload,
-    size_t len);
+/* Queues one frame; FF 03 and GRE are added by the worker. Frames keep their order. -1 ENOBUFS =
+ * ring full, frame lost. */
+int dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol,
+    const uint8_t *payload, size_t len);
 /* Arms both directions with fresh start keys; encrypted data is accepted from now on. */
 void dp_set_keys(struct dataplane *dp, struct dp_session *s, const uint8_t send_key[static 16],
     const uint8_t recv_key[static 16]);
 
 struct dp_up {
-	uint32_t peer_ip;	/* inner */
-	uint32_t local_ip;	/* source of ICMP errors */
-	uint16_t mtu;		/* of packets towards the client */
-	bool pfc, acfc;		/* the peer accepts compressed fields */
+	uint32_t peer_ip;  /* inner */
+	uint32_t local_ip; /* source of ICMP errors */
+	uint16_t mtu;      /* of packets towards the client */
+	bool pfc, acfc;    /* the peer accepts compressed fields */
 };
 /* Opens both ways: packets from peer_ip are accepted, packets to it are sent. */
 void dp_up(struct dataplane *dp, struct dp_session *s, const struct dp_up *up);
-void dp_down(struct dataplane *dp, struct dp_session *s);	/* stop both ways, keep numbers and keys */
+void dp_down(
+    struct dataplane *dp, struct dp_session *s); /* stop both ways, keep numbers and keys */
 
 enum dp_drop {
-	DP_DROP_GRE_HEADER,	/* broken GRE header (no session known) */
-	DP_DROP_UNKNOWN_CALL,	/* (no session known) */
-	DP_DROP_FOREIGN_PEER,	/* call id right, outer source wrong */
-	DP_DROP_DUPLICATE, DP_DROP_LATE, DP_DROP_LOST,
-	DP_DROP_PPP,		/* frame not decodable */
-	DP_DROP_CLEAR_IP,	/* unencrypted IP */
-	DP_DROP_MPPE,		/* malformed, stateful or late MPPE */
-	DP_DROP_INSANE,		/* decrypted to something that is no packet of this session */
-	DP_DROP_SOURCE,		/* inner source is not the session's */
+	DP_DROP_GRE_HEADER,   /* broken GRE header (no session known) */
+	DP_DROP_UNKNOWN_CALL, /* (no session known) */
+	DP_DROP_FOREIGN_PEER, /* call id right, outer source wrong */
+	DP_DROP_DUPLICATE,
+	DP_DROP_LATE,
+	DP_DROP_LOST,
+	DP_DROP_PPP,      /* frame not decodable */
+	DP_DROP_CLEAR_IP, /* unencrypted IP */
+	DP_DROP_MPPE,     /* malformed, stateful or late MPPE */
+	DP_DROP_INSANE,   /* decrypted to something that is no packet of this session */
+	DP_DROP_SOURCE,   /* inner source is not the session's */
 	DP_DROP_NOT_UP,
-	DP_DROP_NO_ROUTE,	/* from the TUN: no session has this destination (no session known) */
-	DP_DROP_TOO_BIG,	/* answered with fragmentation-needed */
-	DP_DROP_TUN_WRITE, DP_DROP_SEND_EPERM, DP_DROP_SEND_ENOBUFS, DP_DROP_SEND_OTHER,
-	DP_DROP_RING,		/* negotiation frame lost: main thread behind */
+	DP_DROP_NO_ROUTE, /* from the TUN: no session has this destination (no session known) */
+	DP_DROP_TOO_BIG,  /* answered with fragmentation-needed */
+	DP_DROP_TUN_WRITE,
+	DP_DROP_SEND_EPERM,
+	DP_DROP_SEND_ENOBUFS,
+	DP_DROP_SEND_OTHER,
+	DP_DROP_RING, /* negotiation frame lost: main thread behind */
 	DP_DROP_MAX
 };
-const char *dp_drop_name(enum dp_drop d);	/* "unknown-call" */
+const char *dp_drop_name(enum dp_drop d); /* "unknown-call" */
 
 struct dp_counters {
-	uint64_t rx_packets, rx_octets;		/* inner IP, from the client */
-	uint64_t tx_packets, tx_octets;		/* inner IP, to the client */
+	uint64_t rx_packets, rx_octets; /* inner IP, from the client */
+	uint64_t tx_packets, tx_octets; /* inner IP, to the client */
 	uint64_t rx_reordered, icmp_frag_needed, fragmented, mss_clamped, acks_alone;
 	uint64_t drops[DP_DROP_MAX];
-	uint32_t tx_seq, rx_seq, tx_acked;	/* GRE: next to send, last received, last that the peer acked */
-	uint64_t tx_index, rx_index;		/* MPPE key indices */
-	uint64_t last_rx_ms, last_data_ms;	/* loop clock: any frame; IP either way (idle) */
+	uint32_t tx_seq, rx_seq,
+	    tx_acked; /* GRE: next to send, last received, last that the peer acked */
+	uint64_t tx_index, rx_index;       /* MPPE key indices */
+	uint64_t last_rx_ms, last_data_ms; /* loop clock: any frame; IP either way (idle) */
 };
 /* Read without stopping anybody; each number is whole, the set is not a snapshot. */
 void dp_session_counters(const struct dp_session *s, struct dp_counters *c);
-void dp_totals(const struct dataplane *dp, struct dp_counters *c);	/* what no session owns, and sums of the ended */
+void dp_totals(const struct dataplane *dp,
+    struct dp_counters *c); /* what no session owns, and sums of the ended */
 
 /*
  * Opened by the monitor, before privileges go.
  */
-/* Raw GRE socket bound to ip (IP_FREEBIND) with a classic filter: protocol sound and call id % shards == shard. */
+/* Raw GRE socket bound to ip (IP_FREEBIND) with a classic filter: protocol sound and call id %
+ * shards == shard. */
 int gre_socket_open(uint32_t ip, unsigned shard, unsigned shards);
 /* Multi-queue TUN; fds[queues] non-blocking with a virtio header. 0 or -1 with errno. */
 int tun_open(const char *name, unsigned queues, int *fds);
-/* LPM trie inner destination -> queue, and the steering program on the TUN. Map descriptor, or -1 with errno. */
+/* LPM trie inner destination -> queue, and the steering program on the TUN. Map descriptor, or -1
+ * with errno. */
 int steer_open(int tun_fd);
 /* Through the map descriptor, without privileges. 0 or -1 with errno. */
 int steer_set(int map_fd, uint32_t network, unsigned bits, uint32_t queue);

@@ -16,40 +16,41 @@
 #include "common/loop.h"
 #include "pptpd/data/dataplane.h"
 
-#define PRIV_FD 3		/* the engine's end after the re-execution */
+#define PRIV_FD 3 /* the engine's end after the re-execution */
 
 /* TCP state at accept (takeover.md §1.2): what a restored socket starts from. All host order. */
 struct tcp_snapshot {
 	uint32_t peer_ip, local_ip;
 	uint16_t peer_port, local_port;
-	uint32_t snd0, rcv0;		/* sequence numbers at the snapshot: next to send, next expected */
+	uint32_t snd0, rcv0; /* sequence numbers at the snapshot: next to send, next expected */
 	uint16_t mss;
-	uint8_t options;		/* TCPI_OPT_* bits */
+	uint8_t options; /* TCPI_OPT_* bits */
 	uint8_t snd_wscale, rcv_wscale;
-	uint32_t tsval;			/* our timestamp clock when sampled; 0 without timestamps */
-	uint64_t sampled_ms;		/* CLOCK_REALTIME */
+	uint32_t tsval;      /* our timestamp clock when sampled; 0 without timestamps */
+	uint64_t sampled_ms; /* CLOCK_REALTIME */
 };
 
 /* ---- engine's side ---- */
 
 struct priv;
 
-/* Texts of the configuration files as the monitor read them; freed (and wiped) by priv_files_fini(). */
+/* Texts of the configuration files as the monitor read them; freed (and wiped) by
+ * priv_files_fini(). */
 struct priv_files {
-	char *conf_name, *options_name, *secrets_name;	/* for messages */
-	char *conf, *options, *secrets;			/* NUL-terminated */
+	char *conf_name, *options_name, *secrets_name; /* for messages */
+	char *conf, *options, *secrets;                /* NUL-terminated */
 };
 void priv_files_fini(struct priv_files *f);
 
 /* First message of the monitor: everything that the engine needs to start. */
 struct priv_start {
 	char node[64];
-	bool standby;			/* role to start in */
-	bool debug;			/* --debug of the command line; the file's own `debug` comes on top */
+	bool standby; /* role to start in */
+	bool debug;   /* --debug of the command line; the file's own `debug` comes on top */
 	unsigned workers;
 	int gre_fds[DP_WORKERS_MAX], tun_fds[DP_WORKERS_MAX];
-	int steer_map_fd;		/* -1 = none */
-	int control_fd;			/* listening UNIX socket */
+	int steer_map_fd; /* -1 = none */
+	int control_fd;   /* listening UNIX socket */
 	uint32_t bind_ip;
 	struct priv_files files;
 };
@@ -59,25 +60,30 @@ int priv_receive_start(int fd, struct priv_start *s);
 struct priv_ops {
 	/* A new control connection; fd (non-blocking, call mark set) is the callee's. */
 	void (*on_accept)(void *arg, int fd, const struct tcp_snapshot *t);
-	/* SIGHUP or PRIV reload: files are read and sound by the monitor's own check; callee parses again, frees. */
+	/* SIGHUP or PRIV reload: files are read and sound by the monitor's own check; callee parses
+	 * again, frees. */
 	void (*on_files)(void *arg, struct priv_files *f);
-	void (*on_stop)(void *arg);	/* SIGTERM, SIGINT: leave in order, then exit */
-	void (*on_gone)(void *arg);	/* the monitor died: exit now */
+	void (*on_stop)(void *arg); /* SIGTERM, SIGINT: leave in order, then exit */
+	void (*on_gone)(void *arg); /* the monitor died: exit now */
 };
 
 struct priv *priv_new(struct loop *l, int fd, const struct priv_ops *ops, void *arg);
 void priv_free(struct priv *p);
 
 /*
- * err = 0 or an errno of the monitor's. done may be NULL. Called exactly once unless priv_free() comes first;
- * from the loop, but for ENOMEM and EPIPE (monitor gone), which it may get before the verb returns.
+ * err = 0 or an errno of the monitor's. done may be NULL. Called exactly once unless priv_free()
+ * comes first; from the loop, but for ENOMEM and EPIPE (monitor gone), which it may get before the
+ * verb returns.
  */
 typedef void priv_done_fn(void *arg, int err);
 
-void priv_listen(struct priv *p, bool on, priv_done_fn *done, void *arg);	/* TCP/1723 on `listen` */
-/* The firewall's set of known calls, element peer_ip . call_id. Adding twice or deleting what is missing is fine. */
-void priv_call_add(struct priv *p, uint32_t peer_ip, uint16_t call_id, priv_done_fn *done, void *arg);
-void priv_call_del(struct priv *p, uint32_t peer_ip, uint16_t call_id, priv_done_fn *done, void *arg);
+void priv_listen(struct priv *p, bool on, priv_done_fn *done, void *arg); /* TCP/1723 on `listen` */
+/* The firewall's set of known calls, element peer_ip . call_id. Adding twice or deleting what is
+ * missing is fine. */
+void priv_call_add(
+    struct priv *p, uint32_t peer_ip, uint16_t call_id, priv_done_fn *done, void *arg);
+void priv_call_del(
+    struct priv *p, uint32_t peer_ip, uint16_t call_id, priv_done_fn *done, void *arg);
 /* Host route through the TUN, and proxy ARP where the configuration says so. */
 void priv_route_add(struct priv *p, uint32_t ip, priv_done_fn *done, void *arg);
 void priv_route_del(struct priv *p, uint32_t ip, priv_done_fn *done, void *arg);
@@ -85,16 +91,17 @@ void priv_route_del(struct priv *p, uint32_t ip, priv_done_fn *done, void *arg);
 void priv_mark_closing(struct priv *p, int fd, priv_done_fn *done, void *arg);
 /* Closes without a packet (TCP_REPAIR); fd is taken over and closed here as well. */
 void priv_silent_close(struct priv *p, int fd);
-void priv_reload(struct priv *p, priv_done_fn *done, void *arg);	/* EINVAL: the files have errors (logged) */
+void priv_reload(
+    struct priv *p, priv_done_fn *done, void *arg); /* EINVAL: the files have errors (logged) */
 /* logwtmp: line "pptpN" (N = call_id), user, client's outer address; user NULL = logout. */
 void priv_wtmp(struct priv *p, uint16_t call_id, const char *user, uint32_t peer_ip);
 
 /* ---- monitor's side ---- */
 
 struct monitor_options {
-	const char *node, *root, *conf_file;	/* conf_file without root */
-	const char *user;			/* NULL: pptp-ha, else nobody */
-	const char *role;			/* NULL: from the file; "active", "standby" */
+	const char *node, *root, *conf_file; /* conf_file without root */
+	const char *user;                    /* NULL: pptp-ha, else nobody */
+	const char *role;                    /* NULL: from the file; "active", "standby" */
 	bool debug;
 };
 
@@ -108,10 +115,11 @@ int monitor_run(const struct monitor_options *o);
 /* ---- sandbox, used by both ---- */
 
 /*
- * Engine, after the re-execution and priv_receive_start(): no new privileges, seccomp. 0 or -1 with errno
- * (EPERM: still root or with a capability). From then on a system call that is not on the list kills the process; so
- * no sysconf(_SC_NPROCESSORS_*), localtime(), getaddrinfo(), syslog(), pthread_exit() or pthread_cancel(), which open files.
- * Loops, timers, event descriptors and threads may be made later.
+ * Engine, after the re-execution and priv_receive_start(): no new privileges, seccomp. 0 or -1 with
+ * errno (EPERM: still root or with a capability). From then on a system call that is not on the
+ * list kills the process; so no sysconf(_SC_NPROCESSORS_*), localtime(), getaddrinfo(), syslog(),
+ * pthread_exit() or pthread_cancel(), which open files. Loops, timers, event descriptors and
+ * threads may be made later.
  */
 int sandbox_engine(void);
 

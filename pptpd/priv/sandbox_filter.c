@@ -166,8 +166,7 @@ struct error_rule {
 static const struct error_rule error_rules[] = {
     {SCMP_SYS(clone3), ENOSYS},
 #ifndef PHA_SANITIZE
-    {SCMP_SYS(newfstatat), EACCES},
-    {SCMP_SYS(open), EACCES},
+    {SCMP_SYS(newfstatat), EACCES}, {SCMP_SYS(open), EACCES},
     {SCMP_SYS(openat), EACCES}, /* malloc looks for overcommit_memory when it gives memory back */
 #endif
 };
