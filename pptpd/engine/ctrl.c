@@ -193,6 +193,16 @@ flush_out(struct ctrl *c)
 	io_want(&c->io, IO_READ | (c->out_len > 0 ? IO_WRITE : 0));
 }
 
+/* What waits for a client that does not read must not wait in the kernel when we have closed: RST.
+ */
+static void
+set_reset(int fd)
+{
+	const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 void
 ctrl_send(struct ctrl *c, const struct pptp_message *m)
 {
@@ -206,6 +216,7 @@ ctrl_send(struct ctrl *c, const struct pptp_message *m)
 	}
 	w = wr_init(c->out + c->out_len, CTRL_OUT_MAX - c->out_len);
 	if (pptp_encode(m, &w) < 0) {
+		set_reset(c->fd);
 		ctrl_close(c, "the client does not read");
 		return;
 	}

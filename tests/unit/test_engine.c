@@ -28,7 +28,7 @@ static struct {
 	unsigned n_guard;
 	bool hold_guard; /* answer later */
 	int guard_error;
-	unsigned call_adds, call_dels, listens, silent_closes, marked, detached, frames;
+	unsigned call_adds, call_dels, listens, silent_closes, marked, detached, frames, resets;
 	bool listening;
 } fake;
 static struct engine eng;
@@ -65,7 +65,12 @@ priv_route_del(struct priv *p, uint32_t ip, priv_done_fn *done, void *arg)
 void
 priv_mark_closing(struct priv *p, int fd, priv_done_fn *done, void *arg)
 {
+	struct linger l = {0};
+	socklen_t len = sizeof l;
+
 	fake.marked++;
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len), 0);
+	fake.resets += l.l_onoff != 0 && l.l_linger == 0;
 	done(arg, 0);
 }
 
@@ -512,6 +517,7 @@ test_bare_fin(void **state)
 	c.ctrl->io.cb(IO_READ, c.ctrl->io.arg);
 	expect_closed(&c);
 	assert_int_equal(eng.n_sessions, 0);
+	assert_int_equal(fake.resets, 0);
 	assert_int_equal(fake.detached, 1);
 	assert_int_equal(fake.call_dels, 1);
 	assert_int_equal(eng.stats.ended[END_CONTROL_LOST], 1);
@@ -526,6 +532,7 @@ test_client_that_does_not_read(void **state)
 		ctrl_send(c.ctrl, &(struct pptp_message){.type = PPTP_ECHO_RQ, .echo_id = i});
 	assert_int_equal(c.ctrl->fsm.state, CTRL_CLOSED);
 	assert_int_equal(fake.marked, 1);
+	assert_int_equal(fake.resets, 1); /* nothing of it stays in the kernel */
 	close(c.fd);
 }
 
