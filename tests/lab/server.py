@@ -11,6 +11,7 @@ Port 80 is there so that a test sees the firewall refuse it, not a missing liste
 import json
 import re
 import socket
+import socketserver
 import ssl
 import sys
 import threading
@@ -62,6 +63,11 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     request_queue_size = 1024
+
+    def server_bind(self):
+        """Without HTTPServer's look-up of the machine's own name: no name server answers in here."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
 
     def handle_error(self, request, client_address):
         """A client that goes away in the middle is nothing to report."""
