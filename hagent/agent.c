@@ -376,7 +376,8 @@ init_parts(struct agent *a)
 	timer_init(&a->master_wait, a->loop, master_wait_cb, a);
 	a->pptpd.orders = answer_client_new(a->loop, a->pptpd_socket);
 	a->pptpd.asks = answer_client_new(a->loop, a->pptpd_socket);
-	if (!a->pptpd.orders || !a->pptpd.asks)
+	a->pptpd.wishes = answer_client_new(a->loop, a->pptpd_socket);
+	if (!a->pptpd.orders || !a->pptpd.asks || !a->pptpd.wishes)
 		return hagent_fail("%s: %s", a->pptpd_socket, strerror(errno)), -1;
 	if (sig_init(&a->term, a->loop, SIGTERM, stop_cb, a) < 0 ||
 	    sig_init(&a->interrupt, a->loop, SIGINT, stop_cb, a) < 0)
@@ -438,6 +439,7 @@ agent_fini(struct agent *a)
 		agent_steps_fini(a);
 		answer_client_free(a->pptpd.orders);
 		answer_client_free(a->pptpd.asks);
+		answer_client_free(a->pptpd.wishes);
 		arp_fini(&a->arp);
 		timer_cancel(&a->master_wait);
 		io_fini(&a->fifo_io);

@@ -49,6 +49,7 @@ struct agent_options {
 struct agent_pptpd {
 	struct answer_client *orders; /* promote, demote: in order on one connection */
 	struct answer_client *asks;   /* status */
+	struct answer_client *wishes; /* reload: may take long, and must delay neither */
 	uint64_t order;               /* the call under way */
 	unsigned order_token;         /* and its step */
 	bool known;                   /* it has answered since the agent began */
@@ -188,8 +189,9 @@ int agent_gate_is_open(void); /* 1, 0; -1 = the rules are not loaded */
 /* agent_health.c */
 void agent_health_init(struct agent *a);
 void agent_health_fini(struct agent *a);
-unsigned agent_moves(const struct agent *a); /* automatic moves of the last 10 minutes */
-void agent_keepalived_look(struct agent *a); /* holds its process if there is one */
+const char *agent_worst(const struct agent *a); /* the worst problem's text, "" = none */
+unsigned agent_moves(const struct agent *a);    /* automatic moves of the last 10 minutes */
+void agent_keepalived_look(struct agent *a);    /* holds its process if there is one */
 
 /* agent_files.c */
 void agent_files_init(struct agent *a);

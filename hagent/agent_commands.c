@@ -29,10 +29,12 @@ hello_json(const struct agent *a)
 {
 	bool fresh = a->verdict_ms != 0 && loop_now_ms(a->loop) - a->verdict_ms <= AGENT_VERDICT_MS;
 
-	return json_pack("{s:s,s:s,s:I,s:s,s:s,s:s,s:i}", "version", PHA_VERSION, "node",
+	return json_pack("{s:s,s:s,s:I,s:s,s:s,s:s,s:s,s:i}", "version", PHA_VERSION, "node",
 	    a->us->name, "epoch", (json_int_t)a->epoch.counter, "epoch_node",
 	    *a->epoch.node ? a->epoch.node : a->us->name, "role", role_name(&a->role), "health",
-	    fresh ? health_fault_name(a->health.fault) : "hard", "moves", (int)agent_moves(a));
+	    fresh ? health_fault_name(a->health.fault) : "hard", "problem",
+	    fresh ? agent_worst(a) : "its agent has no fresh verdict", "moves",
+	    (int)agent_moves(a));
 }
 
 static json_t *

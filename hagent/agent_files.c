@@ -23,6 +23,7 @@
 #define SETTLE_MS   1000 /* after a promotion, before the pull: the link may just be coming */
 #define OUT_MS      30000
 #define IN_MS       10000
+#define RELOAD_MS   5000
 
 bool
 agent_files_sending(const struct agent *a)
@@ -216,11 +217,28 @@ inotify_cb(int events, void *arg)
 }
 
 static void
+reloaded(void *arg, json_t *answer)
+{
+	(void)arg;
+	if (!json_is_true(json_object_get(answer, "ok")))
+		log_warn("pptpd did not take the changed files reason=\"see its log\"");
+}
+
+/* poptop reads chap-secrets at every login: who saves it expects it to count at once. */
+static void
+reload_pptpd(struct agent *a)
+{
+	if (answer_client_call(a->pptpd.wishes, "reload", NULL, RELOAD_MS, reloaded, a) == 0)
+		log_warn("pptpd not asked to reload error=\"%s\"", strerror(errno));
+}
+
+static void
 debounce_cb(void *arg)
 {
 	struct agent *a = arg;
 
 	watch_all(a);
+	reload_pptpd(a);
 	push_cb(a);
 }
 

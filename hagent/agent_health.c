@@ -215,8 +215,8 @@ say(struct agent *a, bool yield, const char *why)
 	}
 }
 
-static const char *
-worst_text(const struct agent *a)
+const char *
+agent_worst(const struct agent *a)
 {
 	for (size_t i = 0; i < a->health.n; i++) {
 		if (a->health.problems[i].fault == a->health.fault)
@@ -259,7 +259,7 @@ decide(struct agent *a)
 	if (a->epoch_yield_ms != 0 && now_ms - a->epoch_yield_ms < YIELD_MIN_MS) {
 		say(a, true, "the peer is active under a higher epoch");
 	} else if (yield) {
-		say(a, true, worst_text(a));
+		say(a, true, agent_worst(a));
 	} else if (!a->yielding || is_over(a)) {
 		say(a, false, "");
 		a->epoch_yield_ms = 0;

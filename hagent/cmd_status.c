@@ -198,6 +198,7 @@ static void
 show_problems(const json_t *s, const json_t *files)
 {
 	const json_t *problems = json_object_get(s, "problems");
+	const json_t *peer = json_object_get(s, "peer"), *last = json_object_get(files, "last");
 	bool any = json_array_size(problems) > 0;
 	size_t i;
 	json_t *p;
@@ -207,6 +208,16 @@ show_problems(const json_t *s, const json_t *files)
 	json_array_foreach(problems, i, p) printf("wrong (%s)%*s %s. What to do: %s.\n",
 	    text_of(p, "severity"), (int)(4 - strlen(text_of(p, "severity"))), "",
 	    text_of(p, "text"), text_of(p, "advice"));
+	if (*text_of(peer, "problem") && is_set(peer, "fresh")) {
+		printf("wrong (peer) %s says: %s. What to do: hagent status there.\n",
+		    text_of(peer, "node"), text_of(peer, "problem"));
+		any = true;
+	}
+	if (strcmp(text_of(last, "result"), "invalid") == 0) {
+		printf("wrong (files) %s. What to do: mend the file; the old ones stay in force.\n",
+		    text_of(last, "text"));
+		any = true;
+	}
 	if (json_array_size(json_object_get(files, "missing")) > 0) {
 		printf("wrong (files) files of the set are missing. What to do: hagent sync "
 		       "status.\n");

@@ -6,6 +6,7 @@
 #include "hagent/peer.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/log.h"
@@ -39,6 +40,15 @@ take_word(const json_t *o, const char *name, char *out, size_t size)
 	return true;
 }
 
+/* A peer of an older version says none. */
+static void
+take_problem(struct peer *p, const char *text)
+{
+	const char *quoted = text ? log_quote(text, strlen(text)) : "";
+
+	snprintf(p->problem, sizeof(p->problem), "%s", quoted);
+}
+
 static bool
 take_hello(struct peer *p, const json_t *hello)
 {
@@ -54,6 +64,7 @@ take_hello(struct peer *p, const json_t *hello)
 	if (!take_word(hello, "epoch_node", n.epoch.node, sizeof(n.epoch.node)))
 		memcpy(n.epoch.node, n.node, sizeof(n.node));
 	n.fault = health_fault_of(json_string_value(json_object_get(hello, "health")));
+	take_problem(&n, json_string_value(json_object_get(hello, "problem")));
 	n.moves = (unsigned)json_integer_value(json_object_get(hello, "moves"));
 	*p = n;
 	return true;
@@ -142,6 +153,7 @@ peer_json(const struct peer *p, uint64_t now_ms)
 		json_object_set_new(o, "role", json_string(p->role));
 		json_object_set_new(o, "epoch", json_integer((json_int_t)p->epoch.counter));
 		json_object_set_new(o, "health", json_string(health_fault_name(p->fault)));
+		json_object_set_new(o, "problem", json_string(p->problem));
 	}
 	return o;
 }

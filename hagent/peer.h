@@ -30,6 +30,7 @@ struct peer {
 	char node[CLUSTER_NAME_MAX], version[24], role[16];
 	struct epoch epoch;
 	enum health_fault fault;
+	char problem[192]; /* its worst, in its own words, quoted; empty = none */
 	unsigned moves;
 };
 
