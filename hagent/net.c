@@ -33,7 +33,7 @@ struct request {
 };
 
 /* Called for each message of an answer; false = enough. */
-typedef bool message_fn(const struct nlmsghdr *h, void *arg);
+typedef bool message_fn(struct nlmsghdr *h, void *arg);
 
 /* Sends and reads until the end of the dump or the acknowledgement. 0, or -1 with errno. */
 static int
@@ -99,7 +99,7 @@ attribute(struct rtattr *a, int len, unsigned short type)
 }
 
 static bool
-on_address(const struct nlmsghdr *h, void *arg)
+on_address(struct nlmsghdr *h, void *arg)
 {
 	struct search *s = arg;
 	struct ifaddrmsg *m = NLMSG_DATA(h);
@@ -153,7 +153,7 @@ struct proxied {
 };
 
 static bool
-on_neighbour(const struct nlmsghdr *h, void *arg)
+on_neighbour(struct nlmsghdr *h, void *arg)
 {
 	struct proxied *p = arg;
 	struct ndmsg *m = NLMSG_DATA(h);
