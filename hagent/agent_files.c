@@ -127,7 +127,11 @@ agent_files_do(
 	const char *argv[] = {a->self, "--node", a->h->node, "--root", a->h->root, "sync", verb,
 	    "--user", a->options->user, argument, NULL};
 
-	if (child_run(&j->child, a->loop, argv, out ? OUT_MS : IN_MS, job_done, j) < 0)
+	unsigned deadline_ms = out ? OUT_MS : IN_MS;
+
+	if (strcmp(verb, "pull") == 0)
+		deadline_ms = a->cluster->timeouts.pull_ms;
+	if (child_run(&j->child, a->loop, argv, deadline_ms, job_done, j) < 0)
 		return -1;
 	j->asker = r;
 	snprintf(j->verb, sizeof(j->verb), "%s", verb);
