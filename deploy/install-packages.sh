@@ -35,11 +35,18 @@ if ! install --simulate 2>/dev/null || ! install; then
 	apt-get -qq update
 	install
 fi
-if [ -d /run/systemd/system ]; then
-	for package in "${missing[@]}"; do
-		case $package in
-		keepalived | conntrackd) systemctl -q disable "$package" || true ;;
-		openssh-server) systemctl -q disable ssh || true ;;
-		esac
-	done
-fi
+# The packages' scripts make the links for the next boot even where no systemd runs yet, as in a chroot.
+disable() {
+	if [ -d /run/systemd/system ]; then
+		systemctl -q disable "$1" || true
+	else
+		deb-systemd-helper disable "$1.service" >/dev/null 2>&1 || true
+		update-rc.d "$1" disable >/dev/null 2>&1 || true
+	fi
+}
+for package in "${missing[@]}"; do
+	case $package in
+	keepalived | conntrackd) disable "$package" ;;
+	openssh-server) disable ssh ;;
+	esac
+done
