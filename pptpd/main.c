@@ -24,7 +24,7 @@ enum action {
 static const char usage[] =
     "usage: pptpd [options]\n"
     "  -c, --conf FILE     configuration (default /etc/pptpd.conf)\n"
-    "      --node NAME     name of this node in logs and answers (default: the host name)\n"
+    "      --node NAME     name of this node in logs and answers (default: the host's name)\n"
     "      --root DIR      prefix of every path, also of those inside files\n"
     "      --role ROLE     active or standby: overrides `role` of the configuration\n"
     "      --user USER     run the engine as USER (default pptp-ha, else nobody)\n"
@@ -108,6 +108,7 @@ main(int argc, char **argv)
 	if (argc == 3 && strcmp(argv[1], "engine") == 0)
 		return run_engine(argv[2]);
 	(void)gethostname(host, sizeof host - 1);
+	host[strcspn(host, ".")] = '\0';
 	o.node = host;
 	while ((c = getopt_long(argc, argv, "c:npdVh", long_options, NULL)) != -1) {
 		switch (c) {
