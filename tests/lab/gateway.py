@@ -14,8 +14,8 @@ import shutil
 import socket
 import time
 
-from net import (BUILD, GATEWAYS, HERE, TOP, VIP, LabError, alive, end_processes, family, in_ns, ip,
-                 note, ns, proc_stat, root, run, start)
+from net import (BUILD, GATEWAYS, HERE, PROGRAMS, TOP, VIP, LabError, alive, end_processes, family,
+                 in_ns, ip, note, ns, proc_stat, root, run, start)
 
 # In the order of starting.
 SERVICES = ("pptpd", "sshd", "conntrackd", "agent", "keepalived")
@@ -86,7 +86,7 @@ def private(path, flags):
 # --- programs on the gateways -----------------------------------------------
 
 def program(name):
-    return f"{BUILD}/{name}/{name}"
+    return f"{PROGRAMS}/{name}/{name}"
 
 
 def build():
@@ -96,6 +96,24 @@ def build():
         note(f"configuring {BUILD} (preset {preset})")
         run("cmake", "-S", TOP, "--preset", preset, "-B", BUILD)
     run("cmake", "--build", BUILD, "--target", "pptpd", "hagent")
+
+
+def place_programs():
+    """Copies, where the build folder itself is not open to the pair's user."""
+    if PROGRAMS == BUILD:
+        return
+    os.mkdir(PROGRAMS)
+    os.chmod(PROGRAMS, 0o755)
+    for name in ("hagent", "pptpd"):
+        os.mkdir(f"{PROGRAMS}/{name}")
+        os.chmod(f"{PROGRAMS}/{name}", 0o755)
+        shutil.copy(f"{BUILD}/{name}/{name}", program(name))
+        os.chmod(program(name), 0o755)
+
+
+def remove_programs():
+    if PROGRAMS != BUILD:
+        shutil.rmtree(PROGRAMS, ignore_errors=True)
 
 
 def hagent(node, *args, check=True):

@@ -18,6 +18,20 @@ PREFIX = os.environ.get("PHA_LAB_PREFIX", "pha")
 RUN = os.environ.get("PHA_LAB_DIR", f"/run/{PREFIX}-lab")
 STATE = f"{RUN}/state.json"
 
+
+def open_to_all(path):
+    """Whether every user may go through all folders down to path."""
+    while path != "/":
+        if not os.path.exists(path) or os.stat(path).st_mode & 0o001 == 0:
+            return False
+        path = os.path.dirname(path)
+    return True
+
+
+# The gateways' programs run from here. The pair's own user must reach them, and it cannot when the
+# tree lies below /root, say; /run may be mounted noexec.
+PROGRAMS = BUILD if open_to_all(TOP) else f"/var/tmp/{PREFIX}-lab"
+
 SWITCHES = ("wan", "lan", "sync")
 GATEWAYS = ("gw1", "gw2")
 NODES = GATEWAYS + ("client", "server")
