@@ -14,6 +14,8 @@
 #include <stdint.h>
 
 #include "common/loop.h"
+#include "pptpd/crypto/mppe.h"
+#include "pptpd/data/keygate.h"
 
 #define DP_WORKERS_MAX 16
 #define DP_FRAME_MAX   2048 /* a negotiation frame's payload at most */
@@ -34,6 +36,8 @@ struct dp_config {
 			     attach) */
 };
 
+struct dp_state;
+
 struct dp_ops {
 	/* A negotiation frame of a session, FF 03 removed (LCP, CHAP, NCPs). */
 	void (*on_frame)(
@@ -43,6 +47,22 @@ struct dp_ops {
 	    size_t len, bool was_encrypted);
 	/* Both workers have let go: the handle is gone after this call. */
 	void (*on_detached)(void *arg, void *owner);
+	/* dp_export() is done. state is the callee's to read, wiped afterwards. */
+	void (*on_exported)(void *arg, void *owner, const struct dp_state *state);
+	/* Fewer numbers than the gate's `low_water` are left. Once for each dp_set_gate(). */
+	void (*on_low)(void *arg, void *owner, uint32_t next_seq, uint64_t next_index);
+};
+
+/* All that another process needs to go on where both halves stand. */
+struct dp_state {
+	uint32_t tx_seq;   /* GRE: next to send */
+	uint32_t tx_acked; /* last that the peer acknowledged */
+	uint32_t rx_seq;   /* last received, valid with rx_any */
+	bool rx_any, tx_any_ack;
+	bool armed;         /* keys are set; else tx and rx mean nothing */
+	struct mppe tx, rx; /* live keys and indices of the next packets */
+	struct keygate gate;
+	uint64_t rx_packets, rx_octets, tx_packets, tx_octets;
 };
 
 struct dp_session_config {
@@ -50,6 +70,19 @@ struct dp_session_config {
 	uint16_t peer_call_id;
 	uint32_t peer_ip, local_ip; /* outer addresses, host order */
 	void *owner;
+	/*
+	 * NULL = a new session, its gate free. Else it goes on from there (copied): the first frame
+	 * bears tx_seq, the first key is the gate's first at or above tx.index; the receive side
+	 * takes any jump ahead once, and finds the key index from GRE number and coherency count (a
+	 * copy may be seconds old).
+	 */
+	const struct dp_state *state;
+	/*
+	 * With state: GRE numbers from here to tx_seq - 1 are sent as LCP Discard-Requests first,
+	 * which use no key, so that a client that waits for missing numbers need not. Equal to
+	 * tx_seq = none.
+	 */
+	uint32_t fill_from;
 };
 
 /*
@@ -84,6 +117,23 @@ void dp_up(struct dataplane *dp, struct dp_session *s, const struct dp_up *up);
 void dp_down(
     struct dataplane *dp, struct dp_session *s); /* stop both ways, keep numbers and keys */
 
+/*
+ * Replaces the gate of the transmit half; packets that waited for it leave. low_water: on_low()
+ * when fewer numbers are left, 0 = never.
+ */
+void dp_set_gate(
+    struct dataplane *dp, struct dp_session *s, const struct keygate *g, uint32_t low_water);
+/*
+ * Limits the transmit half to `ahead` numbers from where it stands (mark_seq = next + ahead,
+ * mark_index = the index that many packets later, times two if one class only is open; low =
+ * classes that are open, high = none), then reports both halves: on_exported(), always, unless the
+ * session is detached first.
+ */
+void dp_export(struct dataplane *dp, struct dp_session *s, uint32_t ahead, uint32_t low_water);
+/* Nothing leaves any more, from any worker, from the return of this call on; for good or until
+ * thawed. */
+void dp_freeze(struct dataplane *dp, bool frozen);
+
 enum dp_drop {
 	DP_DROP_GRE_HEADER,   /* broken GRE header (no session known) */
 	DP_DROP_UNKNOWN_CALL, /* (no session known) */
@@ -103,7 +153,10 @@ enum dp_drop {
 	DP_DROP_SEND_EPERM,
 	DP_DROP_SEND_ENOBUFS,
 	DP_DROP_SEND_OTHER,
-	DP_DROP_RING, /* negotiation frame lost: main thread behind */
+	DP_DROP_RING,   /* negotiation frame lost: main thread behind */
+	DP_DROP_MARK,   /* to the client: no number or key below the mark came in time */
+	DP_DROP_STALL,  /* to the client: it has acknowledged nothing for too long */
+	DP_DROP_FROZEN, /* to the client: this gateway has been told to be silent */
 	DP_DROP_MAX
 };
 const char *dp_drop_name(enum dp_drop d); /* "unknown-call" */
@@ -112,6 +165,10 @@ struct dp_counters {
 	uint64_t rx_packets, rx_octets; /* inner IP, from the client */
 	uint64_t tx_packets, tx_octets; /* inner IP, to the client */
 	uint64_t rx_reordered, icmp_frag_needed, fragmented, mss_clamped, acks_alone;
+	uint64_t held;   /* packets that waited for a mark */
+	uint64_t stalls; /* times that the client acknowledged nothing for too long */
+	uint64_t walks;  /* small frames sent so that the client follows a long skip of keys */
+	uint64_t filled; /* Discard-Requests sent into a gap of numbers */
 	uint64_t drops[DP_DROP_MAX];
 	uint32_t tx_seq, rx_seq,
 	    tx_acked; /* GRE: next to send, last received, last that the peer acked */

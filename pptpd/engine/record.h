@@ -1,10 +1,11 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The session record: everything that a session needs to continue, in one struct, and its encoding:
- * tagged, versioned, written field by field. The engine works on this struct; replication is its
- * encoding, not a second model of the session. Tags that this version does not know are kept and
- * written again, so that a rolling upgrade loses nothing.
+ * The records: all that a control connection and a session need to continue on the other gateway,
+ * and their encoding: tagged, versioned, written field by field. The engine's objects fill them in
+ * and are built from them (session_state.c, ctrl_state.c). Tags that this version does not know are
+ * kept and written again, so that a rolling upgrade loses nothing. Both hold keys or what leads to
+ * them: wipe after use.
  */
 #ifndef ENGINE_RECORD_H
 #define ENGINE_RECORD_H
@@ -17,30 +18,43 @@
 #include "pptpd/wire/pptp.h"
 
 #define RECORD_VERSION     1
-#define RECORD_TAIL_MAX    256 /* control bytes written and not known to be acknowledged */
 #define RECORD_ACCT_ID_LEN 24
 #define RECORD_UNKNOWN_MAX 512  /* bytes of unknown tags that are carried along */
 #define RECORD_MAX         2560 /* an encoded record at most */
 
-struct record_ctrl { /* the control connection; calls of one connection share it */
+struct connection_record {
+	uint64_t id; /* unique in the pair's life: boot id of its engine, counter */
 	struct tcp_snapshot tcp;
-	uint32_t rx_bytes, tx_bytes; /* since the snapshot */
-	uint8_t state;               /* enum ctrl_state */
-	uint32_t echo_id;            /* last Echo-Request that we sent */
-	uint32_t peer_echo_id;       /* last one that we answered */
+	uint32_t rx_bytes;    /* read since the snapshot */
+	uint32_t acked_bytes; /* sent and acknowledged since the snapshot: where the tail begins */
+	uint8_t state;        /* enum ctrl_state */
+	bool echo_pending;
+	bool buffers_gaps; /* the client waits for missing GRE numbers: fill a jump (pptp-linux) */
+	uint32_t echo_id;  /* last Echo-Request that we sent */
+	uint32_t peer_echo_id; /* last one that we answered */
 	uint16_t tail_len, partial_len;
-	uint8_t tail[RECORD_TAIL_MAX];
+	uint8_t tail[TCP_TAIL_MAX];        /* not known to be acknowledged, or not yet written */
 	uint8_t partial[PPTP_MESSAGE_MAX]; /* incomplete inbound message */
+	uint16_t unknown_len;
+	uint8_t unknown[RECORD_UNKNOWN_MAX]; /* fields of a newer version, as received */
 };
 
 struct record_call {
 	uint16_t call_id, peer_call_id, serial, window;
 	uint32_t tx_seq, rx_seq, tx_acked; /* GRE: next to send, last received, acked by the peer */
+	bool rx_any, tx_any_ack;
 };
 
-struct record_mppe { /* one direction */
-	uint8_t master[16], session[16];
-	uint64_t index; /* of the next packet */
+struct record_mppe {         /* one direction, stateless 128 bits */
+	uint8_t master[16];  /* start key */
+	uint8_t session[16]; /* key of the packet `index` */
+	uint64_t index;
+};
+
+struct record_mark { /* what the active does not use: see keygate.h */
+	uint32_t seq;
+	uint64_t index;
+	uint8_t open; /* classes of keys that nobody else may have used */
 };
 
 struct record_identity {
@@ -61,23 +75,36 @@ struct record_timers { /* seconds, 0 = none */
 };
 
 struct session_record {
-	uint32_t id; /* unique in the pair's life: node, counter */
-	struct record_ctrl ctrl;
+	uint64_t id;
+	uint64_t connection; /* id of its control connection */
 	struct record_call call;
 	struct ppp_state ppp;
 	struct record_mppe mppe_tx, mppe_rx;
+	struct record_mark mark;
 	struct record_identity identity;
 	struct record_accounting accounting;
 	struct record_timers timers;
 	uint16_t unknown_len;
-	uint8_t unknown[RECORD_UNKNOWN_MAX]; /* fields of a newer version, as received */
+	uint8_t unknown[RECORD_UNKNOWN_MAX];
 };
 
-/* Appends the record. -1 with errno ENOSPC; w needs RECORD_MAX bytes of room to be safe. */
-int record_encode(const struct session_record *r, struct wr *w);
-/* Reads one record. -1 with errno EBADMSG (truncated, lying length), EPROTO (version, value out of
+/* What moves without a new record: a COUNTERS entry. */
+struct record_counters {
+	uint64_t id;
+	uint32_t tx_seq, tx_acked, rx_seq;
+	bool rx_any, tx_any_ack;
+	uint64_t rx_index;
+	struct record_accounting accounting; /* started_ms is not sent */
+};
+
+/* Append the record. -1 with errno ENOSPC; w needs RECORD_MAX bytes of room to be safe. */
+int session_record_encode(const struct session_record *r, struct wr *w);
+int connection_record_encode(const struct connection_record *r, struct wr *w);
+/* Read one record. -1 with errno EBADMSG (truncated, lying length), EPROTO (version, value out of
  * range). */
-int record_decode(struct session_record *r, struct rd *in);
-void record_wipe(struct session_record *r);
+int session_record_decode(struct session_record *r, struct rd *in);
+int connection_record_decode(struct connection_record *r, struct rd *in);
+void session_record_wipe(struct session_record *r);
+void connection_record_wipe(struct connection_record *r);
 
 #endif

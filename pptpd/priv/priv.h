@@ -30,6 +30,17 @@ struct tcp_snapshot {
 	uint64_t sampled_ms; /* CLOCK_REALTIME */
 };
 
+#define TCP_TAIL_MAX 256
+
+/* A connection to be continued: the snapshot of its beginning, and where it stands. */
+struct tcp_restore {
+	struct tcp_snapshot tcp;
+	uint32_t snd,
+	    rcv; /* numbers of the tail's first byte (or the next to send), of the next expected */
+	uint16_t tail_len;
+	uint8_t tail[TCP_TAIL_MAX]; /* written, not known to be acknowledged */
+};
+
 /* ---- engine's side ---- */
 
 struct priv;
@@ -51,6 +62,7 @@ struct priv_start {
 	int gre_fds[DP_WORKERS_MAX], tun_fds[DP_WORKERS_MAX];
 	int steer_map_fd; /* -1 = none */
 	int control_fd;   /* listening UNIX socket */
+	int replica_fd; /* likewise: the peer's engine, by way of `hagent link` or `hagent serve` */
 	uint32_t bind_ip;
 	struct priv_files files;
 };
@@ -84,11 +96,27 @@ void priv_call_add(
     struct priv *p, uint32_t peer_ip, uint16_t call_id, priv_done_fn *done, void *arg);
 void priv_call_del(
     struct priv *p, uint32_t peer_ip, uint16_t call_id, priv_done_fn *done, void *arg);
-/* Host route through the TUN, and proxy ARP where the configuration says so. */
-void priv_route_add(struct priv *p, uint32_t ip, priv_done_fn *done, void *arg);
+/*
+ * Host route through the TUN. serve: also proxy ARP where the configuration says so, with one
+ * announcement; a standby adds the route without, and again with it when it is promoted.
+ */
+void priv_route_add(struct priv *p, uint32_t ip, bool serve, priv_done_fn *done, void *arg);
 void priv_route_del(struct priv *p, uint32_t ip, priv_done_fn *done, void *arg);
 /* Sets the closing mark on fd (borrowed until done), so that its FIN passes the guard. */
 void priv_mark_closing(struct priv *p, int fd, priv_done_fn *done, void *arg);
+/* fd >= 0: the callee's. Called once, as priv_done_fn. */
+typedef void priv_fd_fn(void *arg, int fd, int err);
+/*
+ * A connected socket that goes on from r (copied): call mark, options, timestamps ahead of the old
+ * ones, the tail in its send queue, one window probe sent. EADDRNOTAVAIL, EADDRINUSE: somebody owns
+ * its addresses.
+ */
+void priv_restore(struct priv *p, const struct tcp_restore *r, priv_fd_fn *done, void *arg);
+/* Sends a window probe on fd (borrowed until done): repair mode on and off again. */
+void priv_probe(struct priv *p, int fd, priv_done_fn *done, void *arg);
+/* A raw socket that hears every TCP segment to port 1723 of `listen`, IP header first; send is
+ * shut. */
+void priv_sniffer(struct priv *p, priv_fd_fn *done, void *arg);
 /* Closes without a packet (TCP_REPAIR); fd is taken over and closed here as well. */
 void priv_silent_close(struct priv *p, int fd);
 void priv_reload(

@@ -1,0 +1,78 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The standby's copy: encoded records by id, and beside each session what moves: marks, keys
+ * stepped to them, counters. Compact: a session costs little more than its record. Pure memory;
+ * the owner hears of calls that come and go, so that firewall and routes are ready.
+ */
+#ifndef ENGINE_MIRROR_H
+#define ENGINE_MIRROR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pptpd/crypto/mppe.h"
+#include "pptpd/engine/record.h"
+
+struct mirror;
+
+struct mirror_connection {
+	uint64_t id;
+	uint32_t peer_ip;
+	unsigned sessions;
+	uint16_t len;
+	uint8_t *record; /* encoded */
+};
+
+struct mirror_session {
+	uint64_t id, connection;
+	uint16_t call_id;
+	uint32_t peer_ip; /* outer; 0 while its connection is not known */
+	uint32_t address; /* inner */
+	bool stale;       /* the active went on without us: never to be continued */
+	bool seen;        /* in this snapshot */
+	struct record_mark mark;
+	struct mppe tx, rx; /* tx stepped to the mark; rx as of the last counters */
+	struct record_counters counters;
+	uint16_t len;
+	uint8_t *record; /* encoded, as it came */
+};
+
+struct mirror_ops {
+	/* A session is new in the copy, with its connection; or leaves it. */
+	void (*on_session)(void *arg, const struct mirror_session *s);
+	void (*on_gone)(void *arg, const struct mirror_session *s);
+};
+
+struct mirror *mirror_new(const struct mirror_ops *ops, void *arg);
+void mirror_free(struct mirror *m);  /* wipes; no callbacks */
+void mirror_clear(struct mirror *m); /* likewise, with on_gone */
+
+/* One record from the stream. 0, or -1 with errno EBADMSG, EPROTO, ENOMEM. */
+int mirror_put_connection(struct mirror *m, struct rd *in);
+int mirror_put_session(struct mirror *m, struct rd *in);
+void mirror_drop_connection(struct mirror *m, uint64_t id); /* its sessions too */
+void mirror_drop_session(struct mirror *m, uint64_t id);
+/* For ids that are not in the copy: nothing. A mark never goes back: EPROTO. */
+int mirror_mark(struct mirror *m, uint64_t id, const struct record_mark *mark);
+int mirror_count(struct mirror *m, const struct record_counters *c);
+void mirror_begin(struct mirror *m); /* of a snapshot */
+void mirror_end(struct mirror *m);   /* what was not named since then goes */
+void mirror_stale(struct mirror *m); /* all that is in it */
+
+unsigned mirror_sessions(const struct mirror *m);
+unsigned mirror_connections(const struct mirror *m);
+size_t mirror_bytes(const struct mirror *m); /* memory held */
+/* In order of arrival; NULL = the first, and at the end. */
+const struct mirror_session *mirror_next_session(
+    const struct mirror *m, const struct mirror_session *s);
+const struct mirror_connection *mirror_next_connection(
+    const struct mirror *m, const struct mirror_connection *c);
+const struct mirror_connection *mirror_connection(const struct mirror *m, uint64_t id);
+/* The record with what has moved since: tx_seq, key and index at the mark. 0, or -1 as from the
+ * decoder. */
+int mirror_session_record(const struct mirror_session *s, struct session_record *r);
+int mirror_connection_record(const struct mirror_connection *c, struct connection_record *r);
+
+#endif

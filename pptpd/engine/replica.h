@@ -1,0 +1,180 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One end of the replica (docs/takeover.md): the whole protocol between the two engines, without
+ * I/O. Time comes from the loop, bytes and decisions go out through callbacks, so that a test can
+ * run two ends against each other on a virtual clock. The active's half knows which of its sessions
+ * the standby holds, and up to which mark; the standby's half keeps the copy (mirror.h).
+ *
+ * The owner embeds a struct replica_session in each session that is up and a struct
+ * replica_connection in each control connection that has such a session.
+ */
+#ifndef ENGINE_REPLICA_H
+#define ENGINE_REPLICA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "common/loop.h"
+#include "pptpd/data/keygate.h"
+#include "pptpd/engine/mirror.h"
+#include "pptpd/engine/record.h"
+
+#define REPLICA_VERSION    1
+#define REPLICA_BEAT_MS    50
+#define REPLICA_SILENT_MS  300
+#define REPLICA_FRAME_MAX  65536
+#define REPLICA_AHEAD      64 /* L and B of a session: numbers left when it asks, numbers it gets */
+#define REPLICA_AHEAD_FAST 128
+#define REPLICA_FAST_PPS   5000
+#define REPLICA_WANTS_MS   60 /* a mark asked for so long ago: consent is wanted */
+
+enum replica_state {
+	REPLICA_STANDBY, /* the standby's end; see in_step */
+	REPLICA_ALONE,   /* active; no standby has a copy, every key is ours */
+	REPLICA_SYNCING, /* active; a snapshot is under way */
+	REPLICA_IN_SYNC, /* active; the standby could take over */
+	REPLICA_CUT,     /* active; the stream is lost and nothing is decided yet */
+	REPLICA_SOLO,    /* active; the standby declared its copy stale */
+	REPLICA_SILENT,  /* active; nobody answers: one class of keys */
+};
+const char *replica_state_name(enum replica_state s); /* "in-sync" */
+
+struct replica_session {
+	TAILQ_ENTRY(replica_session) entry;
+	uint64_t id;
+	bool member;            /* replica_add() was called */
+	bool exporting;         /* ops.export() was called and not answered */
+	bool exposed;           /* a standby may hold it */
+	uint8_t open;           /* classes of keys that nobody else may have used */
+	struct keygate gate;    /* in force */
+	struct record_mark ask; /* the newest that was sent */
+	uint64_t ask_frame;     /* its sequence; 0 = nothing is asked for */
+	uint64_t asked_ms, low_ms;
+	bool short_of_marks; /* its transmit half ran low and waits for ask_frame */
+	unsigned counters_round;
+};
+
+struct replica_connection {
+	TAILQ_ENTRY(replica_connection) entry;
+	uint64_t id;
+	bool member;
+	uint64_t frame; /* sequence of its newest record on this stream; 0 = none */
+	bool waiting;   /* output waits for it */
+};
+
+struct replica_ops {
+	/* Bytes for the peer's engine; the callee buffers what the socket does not take. */
+	void (*send)(void *arg, const uint8_t *bytes, size_t len);
+	/* The stream is to be closed; why is a text for the log, or NULL: nothing to say.
+	 * replica_disconnected() is not called for it. */
+	void (*hang_up)(void *arg, const char *why);
+	/* Active: make the record of it: limit the transmit half to `ahead` numbers and call
+	 * replica_exported(). */
+	void (*export)(void *arg, struct replica_session *s, uint32_t ahead, uint32_t low_water);
+	/* Active: fill in the record of a connection now. */
+	void (*connection)(void *arg, struct replica_connection *c, struct connection_record *r);
+	/* Active: what moves; false = nothing has moved since the last time. */
+	bool (*counters)(void *arg, struct replica_session *s, struct record_counters *c);
+	/* Active: the gate of the transmit half. */
+	void (*set_gate)(
+	    void *arg, struct replica_session *s, const struct keygate *g, uint32_t low_water);
+	/* Active: what waited for replica_changed() may be written. */
+	void (*committed)(void *arg, struct replica_connection *c);
+	/* Active: no class of keys is left to this session: it must end. */
+	void (*spent)(void *arg, struct replica_session *s);
+	/* Active: the peer serves under a higher epoch, or under ours and stays: be silent at once.
+	 */
+	void (*yield)(void *arg, uint64_t epoch);
+	/* Either: state, wants or in_step changed. */
+	void (*changed)(void *arg);
+	struct mirror_ops mirror; /* standby: the copy gains and loses sessions */
+};
+
+struct replica_config {
+	char node[64];    /* ours */
+	uint32_t boot_id; /* random, of this engine */
+};
+
+struct replica_status {
+	enum replica_state state;
+	bool connected; /* HELLOs were exchanged */
+	bool in_step;   /* active: in sync. standby: it holds a whole, current copy */
+	bool wants;     /* active: consent to cut number `cut` would help sessions that wait */
+	bool stale;     /* standby: it said so to cut number stale_cut */
+	bool clean;     /* as told by replica_pair() */
+	bool failed;    /* the standby ran out of memory */
+	bool marked;    /* active: the standby holds current marks of all; the marker file is not
+			   needed */
+	char peer[64];  /* its node, empty = never heard */
+	uint64_t epoch, cut, stale_cut;
+	uint64_t sent, applied; /* frames of this stream */
+	uint64_t lag_ms; /* age of the oldest frame that is not applied; standby: of its newest
+			    frame or beat */
+	unsigned sessions, connections; /* active: members. standby: in the copy */
+	unsigned at_risk; /* active: sessions that could not be continued if we died now */
+	unsigned snapshot_done, snapshot_of;
+	uint64_t snapshot_ms; /* duration of the last one */
+	uint64_t bytes_sent, bytes_received, streams, marks_asked, commits, shorts;
+};
+
+struct replica;
+
+struct replica *replica_new(
+    struct loop *l, const struct replica_config *c, const struct replica_ops *ops, void *arg);
+void replica_free(struct replica *r); /* hangs up without a callback; wipes the copy */
+
+/* ---- the stream ---- */
+/* A new one is there: says HELLO. An older one must have been closed. */
+void replica_connected(struct replica *r);
+void replica_input(struct replica *r, const uint8_t *bytes, size_t len);
+void replica_disconnected(struct replica *r, const char *why);
+
+/* ---- orders; idempotent ---- */
+/*
+ * We serve from now on. The copy stays readable (replica_mirror()) until replica_continued(); the
+ * owner builds its sessions from it and adds them with replica_adopt(). An open stream gets our new
+ * epoch before it is closed.
+ */
+void replica_promote(struct replica *r, uint64_t epoch);
+void replica_demote(
+    struct replica *r, uint64_t epoch); /* members are forgotten; the copy is empty */
+/* What this node can prove of itself: no key above a mark in silence, up to that epoch. */
+void replica_pair(struct replica *r, bool clean, uint64_t epoch);
+/* Standby: consent to the active's cut number. -1 with errno EPERM: we are active, or epoch is
+ * below ours. */
+int replica_stale(struct replica *r, uint64_t cut, uint64_t epoch);
+/* Active. -1 with errno ESTALE: not cut, or another cut. */
+int replica_solo(struct replica *r, uint64_t cut);
+int replica_silent(struct replica *r, uint64_t cut);
+
+/* ---- the active's sessions and connections ---- */
+/* It is up, with keys that nobody else knows. */
+void replica_add(struct replica *r, struct replica_session *s, uint64_t id);
+/* Promoted: it goes on from the copy; *gate is what its transmit half must have from the start.
+ * False: no key is left to it. */
+bool replica_adopt(struct replica *r, struct replica_session *s, const struct mirror_session *m,
+    struct keygate *gate);
+void replica_continued(struct replica *r); /* all that can be adopted is: the copy is wiped */
+/* Its keys, addresses or identity changed: a new record is to be made. fresh: the keys are new, and
+ * only ours. */
+void replica_renew(struct replica *r, struct replica_session *s, bool fresh);
+void replica_remove(struct replica *r, struct replica_session *s); /* not a member: nothing */
+/* The answer to ops.export(): record is complete, with mark and live keys; wiped by the caller. */
+void replica_exported(
+    struct replica *r, struct replica_session *s, const struct session_record *record);
+/* The transmit half runs low. */
+void replica_low(
+    struct replica *r, struct replica_session *s, uint32_t next_seq, uint64_t next_index);
+/* The connection gained its first session that is up. */
+void replica_add_connection(struct replica *r, struct replica_connection *c, uint64_t id);
+void replica_remove_connection(struct replica *r, struct replica_connection *c);
+/* Bytes were read, or are to be written. True: wait for ops.committed(). Not a member: false. */
+bool replica_changed(struct replica *r, struct replica_connection *c);
+
+const struct mirror *replica_mirror(const struct replica *r);
+void replica_get_status(const struct replica *r, struct replica_status *s);
+
+#endif
