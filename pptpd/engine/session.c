@@ -25,7 +25,6 @@
 #define ERROR_BAD_CALL_ID 5
 #define ERROR_PAC         6
 #define CONNECT_SPEED     100000000 /* bit/s: announced, nothing depends on it */
-#define CANDIDATES_MAX    16
 #define TICK_MAX_MS       30000
 
 enum call_event {
@@ -71,13 +70,6 @@ session_end_name(enum session_end end)
 	return end < END_MAX ? names[end - END_CALL_CLEAR] : "?";
 }
 
-static const char *
-user_of(const struct session *s)
-{
-	return s->identity.user[0] != '\0' ? log_quote(s->identity.user, strlen(s->identity.user))
-					   : "-";
-}
-
 static uint64_t
 wall_ms(void)
 {
@@ -87,334 +79,12 @@ wall_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* ---- address ---- */
-
-static bool
-allows_cb(void *arg, uint32_t ip)
+const char *
+session_user(const struct session *s)
 {
-	return secret_allows(arg, ip);
+	return s->identity.user[0] != '\0' ? log_quote(s->identity.user, strlen(s->identity.user))
+					   : "-";
 }
-
-static void
-refuse(struct session *s, const char *user, const char *why)
-{
-	if (engine_log_ok(s->engine, s->peer_ip))
-		log_warn("login refused user=\"%s\" peer=%s call=%u reason=\"%s\"",
-		    log_quote(user, strlen(user)), conf_ipv4(s->peer_ip), s->call_id, why);
-}
-
-/* The address that a secret names. Its holder gives way if it is the same user: a client that
- * redials. */
-static uint32_t
-take_static(struct session *s, const char *user, uint32_t ip)
-{
-	struct engine *e = s->engine;
-	struct session *holder = pool_owner(e->pool, ip);
-
-	if (ip_list_has(&s->config->settings->local_ips, ip)) {
-		refuse(s, user, "the address in chap-secrets is one of localip");
-		return 0;
-	}
-	if (holder != NULL && holder != s && strcmp(holder->identity.user, user) == 0) {
-		log_info("session replaced user=\"%s\" address=%s call=%u by=%u peer=%s",
-		    user_of(holder), conf_ipv4(ip), holder->call_id, s->call_id,
-		    conf_ipv4(s->peer_ip));
-		session_close(holder, END_REPLACED, true);
-		if (s->closing) /* a call of the same connection, which that has closed */
-			return 0;
-	} else if (holder != NULL && holder != s) {
-		char why[160];
-
-		snprintf(why, sizeof why, "address %s is taken by user %s (call %u)", conf_ipv4(ip),
-		    user_of(holder), holder->call_id);
-		refuse(s, user, why);
-		return 0;
-	}
-	if (holder != s && pool_take_ip(e->pool, ip, s) < 0) {
-		refuse(s, user, strerror(errno));
-		return 0;
-	}
-	return ip;
-}
-
-static uint32_t
-take_address(struct session *s, const char *user, const struct secret *secret)
-{
-	struct engine *e = s->engine;
-	uint32_t ip = secret_static_ip(secret);
-	union {
-		const struct secret *in;
-		void *arg;
-	} u = {.in = secret};
-
-	if (ip != 0)
-		return take_static(s, user, ip);
-	if (!secret->any_address && secret->n_addresses == 0) {
-		refuse(s, user, "chap-secrets allows this user no address");
-		return 0;
-	}
-	ip = pool_take(e->pool, user, secret->n_addresses > 0 ? allows_cb : NULL, u.arg, s);
-	if (ip == 0)
-		refuse(s, user,
-		    pool_used(e->pool) >= pool_size(e->pool)
-			? "pool exhausted"
-			: "no free address that chap-secrets allows this user");
-	return ip;
-}
-
-/* ---- the link's callbacks ---- */
-
-/* Keeps an IPCP frame. What does not fit is lost: that is what the restart timers are for. */
-static void
-hold_frame(struct session *s, const uint8_t *payload, size_t len)
-{
-	struct held_frame *h;
-
-	if (s->held == NULL)
-		s->held = calloc(HELD_FRAMES, sizeof *s->held);
-	if (s->held == NULL || s->n_held == HELD_FRAMES || len > HELD_FRAME_SIZE)
-		return;
-	h = &s->held[s->n_held++];
-	h->len = (uint16_t)len;
-	memcpy(h->bytes, payload, len);
-}
-
-static void
-link_send(void *arg, uint16_t protocol, const uint8_t *payload, size_t len)
-{
-	struct session *s = arg;
-
-	if (s->dp == NULL || s->call.state != CALL_ESTABLISHED)
-		return;
-	/* The client may send as soon as IPCP is open: the way back to it must exist by then. */
-	if (protocol == PPP_IPCP && s->route_pending)
-		hold_frame(s, payload, len);
-	else
-		(void)dp_send_frame(s->engine->dp, s->dp, protocol, payload, len);
-}
-
-static void
-route_done(void *arg, int err)
-{
-	struct session *s = arg;
-
-	if (err != 0)
-		log_warn("host route not set address=%s call=%u error=\"%s\"",
-		    conf_ipv4(s->address), s->call_id, strerror(err));
-	s->pending--;
-	s->route_pending = false;
-	for (unsigned i = 0; i < s->n_held; i++)
-		link_send(s, PPP_IPCP, s->held[i].bytes, s->held[i].len);
-	s->n_held = 0;
-	free(s->held);
-	s->held = NULL;
-	session_released(s);
-}
-
-static void
-add_route(struct session *s)
-{
-	if (s->has_route)
-		return;
-	s->has_route = s->route_pending = true;
-	s->pending++;
-	priv_route_add(s->engine->priv, s->address, route_done, s);
-}
-
-static bool
-secret_matches(const struct secret *secret, const struct ppp_verify *v, uint8_t nt_hash[static 16])
-{
-	uint8_t want[MSCHAP_NT_RESPONSE_LEN];
-	bool same;
-
-	if (mschap_nt_hash(secret->password, nt_hash) < 0)
-		return false;
-	mschap_nt_response(v->auth_challenge, v->peer_challenge, v->hash_name, nt_hash, want);
-	same = mschap_equal(want, v->nt_response, sizeof want);
-	explicit_bzero(want, sizeof want);
-	return same;
-}
-
-/* A user keeps its address over a renegotiation, but nobody else takes it over in the same call. */
-static bool
-same_user(const struct session *s, const char *name)
-{
-	return s->address == 0 || strcmp(s->identity.user, name) == 0;
-}
-
-static bool
-link_verify(void *arg, const struct ppp_verify *v, uint8_t nt_hash[static 16])
-{
-	struct session *s = arg;
-	struct engine *e = s->engine;
-	const struct secret *candidates[CANDIDATES_MAX];
-	size_t n = secrets_find(
-	    e->config->secrets, v->name, e->config->settings->name, candidates, CANDIDATES_MAX);
-	bool known = false;
-
-	for (size_t i = 0; i < n && s->address == 0; i++) {
-		if (!secret_matches(candidates[i], v, nt_hash))
-			continue;
-		known = true;
-		snprintf(s->identity.user, sizeof s->identity.user, "%s", v->name);
-		memcpy(s->identity.nt_hash, nt_hash, sizeof s->identity.nt_hash);
-		s->address = take_address(s, v->name, candidates[i]);
-	}
-	for (size_t i = 0; i < n && !known && same_user(s, v->name); i++)
-		known = secret_matches(candidates[i], v, nt_hash);
-	if (known && s->ctrl != NULL)
-		ctrl_proven(s->ctrl);
-	if (!known) {
-		explicit_bzero(nt_hash, 16);
-		refuse(s, v->name,
-		    n == 0 ? "unknown user (MS-CHAPv2 error 691)"
-			   : "wrong password (MS-CHAPv2 error 691)");
-	}
-	return known;
-}
-
-static bool
-link_address(void *arg, struct ppp_addresses *a)
-{
-	struct session *s = arg;
-
-	if (s->address == 0)
-		return false;
-	add_route(s);
-	a->peer_ip = s->address;
-	a->local_ip = ip_list_at(
-	    &s->config->settings->local_ips, s->call_id % s->config->settings->local_ips.total);
-	return true;
-}
-
-static void
-link_keys(void *arg, const uint8_t send_key[static 16], const uint8_t recv_key[static 16])
-{
-	struct session *s = arg;
-
-	memcpy(s->mppe_tx.master, send_key, 16);
-	memcpy(s->mppe_rx.master, recv_key, 16);
-	if (s->dp != NULL)
-		dp_set_keys(s->engine->dp, s->dp, send_key, recv_key);
-}
-
-static void
-link_peer_address(void *arg, const struct ppp_addresses *a, uint16_t mtu)
-{
-	struct session *s = arg;
-	struct ppp_state p;
-
-	if (s->dp == NULL || s->path_open)
-		return;
-	s->path_open = true;
-	ppp_get_state(s->ppp, &p);
-	dp_up(s->engine->dp, s->dp,
-	    &(struct dp_up){.peer_ip = a->peer_ip,
-		.local_ip = a->local_ip,
-		.mtu = mtu,
-		.pfc = p.peer_pfc,
-		.acfc = p.peer_acfc});
-}
-
-static void
-log_up(const struct session *s, const struct ppp_addresses *a, uint16_t mtu)
-{
-	log_info("session up user=\"%s\" address=%s peer=%s call=%u mtu=%u encryption=MPPE-128 "
-		 "setup_ms=%llu",
-	    user_of(s), conf_ipv4(a->peer_ip), conf_ipv4(s->peer_ip), s->call_id, mtu,
-	    (unsigned long long)(loop_now_ms(s->engine->loop) - s->started_ms));
-}
-
-static void
-link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
-{
-	struct session *s = arg;
-	struct engine *e = s->engine;
-
-	if (s->dp == NULL || s->call.state != CALL_ESTABLISHED)
-		return;
-	link_peer_address(s, a, mtu);
-	if (!s->up) {
-		e->stats.sessions_up++;
-		if (s->config->settings->logwtmp)
-			priv_wtmp(e->priv, s->call_id, s->identity.user, s->peer_ip);
-	}
-	if (!s->up || engine_log_ok(e, s->peer_ip)) /* a peer may renegotiate without end */
-		log_up(s, a, mtu);
-	s->up = true;
-	tick_cb(s);
-}
-
-static void
-link_down(void *arg)
-{
-	struct session *s = arg;
-
-	s->path_open = false;
-	if (s->dp != NULL)
-		dp_down(s->engine->dp, s->dp);
-}
-
-static void
-link_finished(void *arg, enum ppp_cause cause, const char *detail)
-{
-	struct session *s = arg;
-	enum session_end end = cause == PPP_CAUSE_LOCAL ? s->end : (enum session_end)cause;
-
-	s->end_detail = detail;
-	session_close(s, end, true);
-	s->end_detail = NULL;
-}
-
-static const struct ppp_ops link_ops = {
-    .send = link_send,
-    .verify = link_verify,
-    .address = link_address,
-    .keys = link_keys,
-    .peer_address = link_peer_address,
-    .up = link_up,
-    .down = link_down,
-    .finished = link_finished,
-};
-
-/* ---- the data plane's callbacks ---- */
-
-static void
-data_frame(void *arg, void *owner, uint16_t protocol, const uint8_t *payload, size_t len)
-{
-	struct session *s = owner;
-
-	(void)arg;
-	if (s->call.state == CALL_ESTABLISHED)
-		ppp_input(s->ppp, protocol, payload, len);
-}
-
-static void
-data_unknown(void *arg, void *owner, uint16_t protocol, const uint8_t *payload, size_t len,
-    bool was_encrypted)
-{
-	struct session *s = owner;
-
-	(void)arg;
-	if (s->call.state == CALL_ESTABLISHED)
-		ppp_unknown_protocol(s->ppp, protocol, payload, len, was_encrypted);
-}
-
-static void
-data_detached(void *arg, void *owner)
-{
-	struct session *s = owner;
-
-	(void)arg;
-	s->dp = NULL;
-	session_released(s);
-}
-
-const struct dp_ops session_dp_ops = {
-    .on_frame = data_frame,
-    .on_unknown = data_unknown,
-    .on_detached = data_detached,
-};
 
 /* ---- the end ---- */
 
@@ -486,7 +156,7 @@ log_end(const struct session *s)
 	log_info("session ended user=\"%s\" address=%s peer=%s call=%u reason=%s%s%s%s was_up=%s "
 		 "seconds=%llu "
 		 "rx_packets=%llu rx_octets=%llu tx_packets=%llu tx_octets=%llu",
-	    user_of(s), s->address != 0 ? conf_ipv4(s->address) : "-", conf_ipv4(s->peer_ip),
+	    session_user(s), s->address != 0 ? conf_ipv4(s->address) : "-", conf_ipv4(s->peer_ip),
 	    s->call_id, session_end_name(s->end), s->end_detail != NULL ? " detail=\"" : "",
 	    s->end_detail != NULL ? s->end_detail : "", s->end_detail != NULL ? "\"" : "",
 	    s->up ? "yes" : "no",
@@ -622,6 +292,12 @@ tick_cb(void *arg)
 	timer_set(&s->timer, wait);
 }
 
+void
+session_tick(struct session *s)
+{
+	session_tick(s);
+}
+
 /* ---- the beginning ---- */
 
 static void
@@ -717,7 +393,7 @@ session_new(struct ctrl *c, const struct pptp_message *ocrq)
 	snprintf(s->identity.acct_id, sizeof s->identity.acct_id, "%08x%08x", e->boot_id, s->id);
 	fsm_init(&s->call, &call_table, CALL_WAIT_GUARD);
 	timer_init(&s->timer, e->loop, tick_cb, s);
-	s->ppp = ppp_new(e->loop, &s->config->ppp, &link_ops, s);
+	s->ppp = ppp_new(e->loop, &s->config->ppp, &session_link_ops, s);
 	if (s->call_id != 0 && s->ppp != NULL)
 		s->dp = dp_attach(e->dp, &(struct dp_session_config){.call_id = s->call_id,
 					     .peer_call_id = s->peer_call_id,
@@ -792,39 +468,4 @@ session_by_peer_id(struct ctrl *c, uint16_t peer_call_id)
 	if (s->peer_call_id == peer_call_id)
 		return s;
 	return NULL;
-}
-
-void
-session_record(const struct session *s, struct session_record *r)
-{
-	struct dp_counters n = {0};
-
-	memset(r, 0, sizeof *r);
-	if (s->dp != NULL)
-		dp_session_counters(s->dp, &n);
-	r->id = s->id;
-	if (s->ctrl != NULL)
-		ctrl_record(s->ctrl, &r->ctrl);
-	r->call = (struct record_call){.call_id = s->call_id,
-	    .peer_call_id = s->peer_call_id,
-	    .serial = s->serial,
-	    .window = s->window,
-	    .tx_seq = n.tx_seq,
-	    .rx_seq = n.rx_seq,
-	    .tx_acked = n.tx_acked};
-	ppp_get_state(s->ppp, &r->ppp);
-	r->mppe_tx = s->mppe_tx;
-	r->mppe_rx = s->mppe_rx;
-	r->mppe_tx.index = n.tx_index;
-	r->mppe_rx.index = n.rx_index;
-	r->identity = s->identity;
-	r->accounting = (struct record_accounting){.rx_packets = n.rx_packets,
-	    .rx_octets = n.rx_octets,
-	    .tx_packets = n.tx_packets,
-	    .tx_octets = n.tx_octets,
-	    .started_ms = s->started_wall_ms};
-	r->timers = (struct record_timers){.idle_s = s->config->settings->idle_s,
-	    .maxconnect_s = s->config->settings->maxconnect_s,
-	    .lcp_echo_interval_s = (uint16_t)s->config->settings->lcp_echo_interval_s,
-	    .lcp_echo_failure = (uint8_t)s->config->settings->lcp_echo_failure};
 }

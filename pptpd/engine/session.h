@@ -88,6 +88,14 @@ const char *session_end_name(enum session_end end);
 void session_released(struct session *s);
 /* At the engine's end, when data plane and monitor are gone: frees it whatever it waits for. */
 void session_abandon(struct session *s);
+
+/* ---- between the files of a session ---- */
+const char *session_user(const struct session *s); /* for the log: quoted, or "-" */
+void session_tick(struct session *s);              /* looks at its limits now, and sets its timer */
+/* ppp_ops.verify: finds the user's secret, and its address at the first login. */
+bool session_verify(void *arg, const struct ppp_verify *v, uint8_t nt_hash[static 16]);
+extern const struct ppp_ops session_link_ops;
+
 /* Fills in the record from all of its parts. */
 void session_record(const struct session *s, struct session_record *r);
 

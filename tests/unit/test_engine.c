@@ -16,6 +16,9 @@
 #include "pptpd/engine/ctrl.c"
 #include "pptpd/engine/engine.c"
 #include "pptpd/engine/session.c"
+#include "pptpd/engine/session_link.c"
+#include "pptpd/engine/session_login.c"
+#include "pptpd/engine/session_state.c"
 
 /* ---- recorders ---- */
 
