@@ -24,6 +24,7 @@
 #include "common/log.h"
 #include "hagent/agent.h"
 #include "hagent/link.h"
+#include "hagent/link_replica.h"
 
 #define ALONE_MAX_MS 300000
 
@@ -97,30 +98,42 @@ wait_for_end(const int64_t *agent_heard_ms)
 }
 
 static int
+start(void *(*run)(void *arg), void *arg)
+{
+	pthread_t thread;
+	int error = pthread_create(&thread, NULL, run, arg);
+
+	if (error != 0)
+		return hagent_fail("thread: %s", strerror(error)), -1;
+	pthread_detach(thread);
+	return 0;
+}
+
+static int
 run(const struct hagent *h, const struct dial *d)
 {
 	static struct link_path paths[DIAL_PATHS];
-	static int64_t agent_heard_ms;
+	static struct link_replica replica;
+	static struct link_shared shared;
 	char *socket_path = hagent_path(h, AGENT_LINK_SOCKET);
 	sigset_t ending;
 
-	agent_heard_ms = link_now_ms();
+	shared.agent_heard_ms = link_now_ms();
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&ending);
 	sigaddset(&ending, SIGTERM);
 	sigaddset(&ending, SIGINT);
 	sigprocmask(SIG_BLOCK, &ending, NULL); /* the threads inherit it */
 	for (size_t i = 0; i < DIAL_PATHS; i++) {
-		pthread_t thread;
-
-		paths[i] = (struct link_path){d, i, socket_path, &agent_heard_ms};
-		int error = pthread_create(&thread, NULL, link_run, &paths[i]);
-		if (error != 0)
-			return hagent_fail("thread: %s", strerror(error));
-		pthread_detach(thread);
+		paths[i] = (struct link_path){d, i, socket_path, &shared};
+		if (start(link_run, &paths[i]) < 0)
+			return HAGENT_FAIL;
 	}
+	replica = (struct link_replica){d, &shared, hagent_path(h, HAGENT_REPLICA_SOCKET)};
+	if (start(link_replica_run, &replica) < 0)
+		return HAGENT_FAIL;
 	log_info("link runs node=%s peer=%s", d->us->name, d->them->name);
-	wait_for_end(&agent_heard_ms);
+	wait_for_end(&shared.agent_heard_ms);
 	log_info("link ends");
 	fflush(NULL);
 	_exit(HAGENT_OK); /* the threads hold connections; the kernel closes them */

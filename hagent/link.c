@@ -108,6 +108,17 @@ agent_open(struct path *p)
 		agent_close(p);
 }
 
+/* What our agent said of itself concerns the other threads too. */
+static void
+take_ours(const struct path *p)
+{
+	struct link_shared *s = p->config->shared;
+
+	__atomic_store_n(&s->agent_heard_ms, link_now_ms(), __ATOMIC_RELAXED);
+	__atomic_store_n(
+	    &s->mirrors, json_is_true(json_object_get(p->ours, "mirrors")), __ATOMIC_RELAXED);
+}
+
 /* Its answers: what we are. */
 static void
 agent_read(struct path *p)
@@ -131,8 +142,7 @@ agent_read(struct path *p)
 		if (json_is_object(data)) {
 			json_decref(p->ours);
 			p->ours = json_incref(data);
-			__atomic_store_n(
-			    p->config->agent_heard_ms, link_now_ms(), __ATOMIC_RELAXED);
+			take_ours(p);
 		}
 		json_decref(answer);
 		drop(b, used);
@@ -166,6 +176,13 @@ report(struct path *p, json_t *hello)
 		agent_close(p);
 }
 
+static void
+set_up(struct path *p, bool up)
+{
+	p->up = up;
+	__atomic_store_n(&p->config->shared->up[p->config->path], up, __ATOMIC_RELAXED);
+}
+
 static void __attribute__((format(printf, 2, 3))) set_down(struct path *p, const char *fmt, ...)
 {
 	bool was_up = p->up;
@@ -174,7 +191,7 @@ static void __attribute__((format(printf, 2, 3))) set_down(struct path *p, const
 	va_start(ap, fmt);
 	vsnprintf(p->why, sizeof(p->why), fmt, ap);
 	va_end(ap);
-	p->up = false;
+	set_up(p, false);
 	if (was_up)
 		log_warn(
 		    "path down path=%s why=\"%s\"", p->name, log_quote(p->why, strlen(p->why)));
@@ -262,7 +279,7 @@ take_answer(struct path *p, const char *line)
 		p->heard_ms = link_now_ms();
 		if (!p->up)
 			log_info("path up path=%s", p->name);
-		p->up = true;
+		set_up(p, true);
 		report(p, data);
 	}
 	json_decref(answer);

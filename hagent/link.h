@@ -9,17 +9,26 @@
 #ifndef HAGENT_LINK_H
 #define HAGENT_LINK_H
 
+#include <stdbool.h>
+
 #include "hagent/dial.h"
 
 #define LINK_BEAT_MS   50
 #define LINK_SILENT_MS 200
 #define LINK_DEAD_MS   2000
 
+/* What the threads tell each other; each member is read and written atomically. */
+struct link_shared {
+	int64_t agent_heard_ms; /* when our agent last answered */
+	bool up[DIAL_PATHS];
+	bool mirrors; /* our agent stands by, and says that the peer serves */
+};
+
 struct link_path {
 	const struct dial *dial;
 	size_t path;
 	const char *agent_socket;
-	int64_t *agent_heard_ms; /* when our agent last answered; shared by the paths, atomic */
+	struct link_shared *shared;
 };
 
 /* Never returns. arg: struct link_path. */

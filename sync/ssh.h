@@ -78,6 +78,14 @@ int ssh_exit_status(struct ssh_channel *c);
 int ssh_pump(struct ssh_channel *c, int in, int out, int err, int idle_ms, struct ssh_error *e);
 
 /*
+ * Joins a channel with a connected socket (made non-blocking) until either side ends or stop() says
+ * so, which is asked at least every 50 ms. What the command says on its stderr goes into e->text. 0
+ * = one side ended or stop(); -1 = the connection broke.
+ */
+int ssh_join(
+    struct ssh_channel *c, int sock, bool (*stop)(void *arg), void *arg, struct ssh_error *e);
+
+/*
  * One question: runs the command, sends the line (with its '\n'), returns the first line of the
  * answer, malloc'd and without its '\n', or NULL with *e; what the command said on stderr stands in
  * e->text if it answered nothing.

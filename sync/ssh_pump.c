@@ -18,8 +18,9 @@
 #include "common/log.h"
 #include "sync/ssh.h"
 
-#define BUFFER     16384
-#define ANSWER_MAX (1 << 20)
+#define BUFFER       16384
+#define ANSWER_MAX   (1 << 20)
+#define JOIN_TURN_MS 50
 
 struct flow {
 	char bytes[BUFFER];
@@ -216,6 +217,56 @@ ssh_pump(struct ssh_channel *c, int in, int out, int err, int idle_ms, struct ss
 	explicit_bzero(p, sizeof(*p));
 	free(p);
 	return status;
+}
+
+/* ---- a joint ---- */
+
+/* Takes the command's words about itself; their first line is kept. */
+static void
+hear_errors(struct pump *p, struct ssh_error *e)
+{
+	char words[256];
+	ssize_t n = ssh_read(p->channel, SSH_STDERR, words, sizeof(words) - 1);
+
+	if (n <= 0)
+		return;
+	p->moved = true;
+	words[n] = '\0';
+	if (!*e->text)
+		snprintf(e->text, sizeof(e->text), "%s", log_quote(words, strcspn(words, "\n")));
+}
+
+int
+ssh_join(struct ssh_channel *c, int sock, bool (*stop)(void *arg), void *arg, struct ssh_error *e)
+{
+	struct pump *p = calloc(1, sizeof(*p));
+	int rc;
+
+	*e = (struct ssh_error){0};
+	if (!p) {
+		*e = (struct ssh_error){SSH_LOCAL, "out of memory"};
+		return -1;
+	}
+	p->channel = c;
+	p->ssh = ssh_of(c);
+	p->in = p->out = sock;
+	set_flags(sock, -1);
+	while (!p->broken && !p->sink_gone && !p->input.ended &&
+	       !(p->output.ended && is_empty(&p->output)) && !stop(arg)) {
+		p->moved = false;
+		to_descriptor(p, &p->output, sock);
+		from_channel(p, &p->output, SSH_STDOUT, sock);
+		hear_errors(p, e);
+		from_descriptor(p);
+		if (!p->broken)
+			to_channel(p);
+		if (!p->moved)
+			wait_for_more(p, JOIN_TURN_MS);
+	}
+	rc = p->broken ? -1 : 0;
+	explicit_bzero(p, sizeof(*p));
+	free(p);
+	return rc;
 }
 
 /* ---- the question ---- */
