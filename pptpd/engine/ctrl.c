@@ -1,30 +1,19 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Control connections. Reading: bytes, framer, one state machine event a message. Writing: one
- * function; what the socket does not take at once waits in a small buffer. A connection is closed
- * by ctrl_close(), once, and freed by the reaper.
+ * Control connections: the state machine, its timers, beginning and end. A connection is closed by
+ * ctrl_close(), once, and freed by the reaper.
  */
-#include "pptpd/engine/ctrl.h"
+#include "pptpd/engine/ctrl_parts.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "pptpd/engine/session.h"
-
-#define READ_SIZE    2048
-#define SEND_BUFFER  16384 /* what the kernel keeps for a client that does not read */
-#define STOP_TIMEOUT 3000  /* ms that we wait for a Stop-Control-Connection-Reply */
-#define CLOSING_MAX  64    /* sockets on their way out, when there are too many */
-#define LOGIN_GRACE  5000  /* ms that a connection without a login is safe from newcomers */
-#define CALLS_MAX    64    /* of a connection at one time, or at once */
-#define CALL_EVERY   1000  /* ms: how often a further one, when so many were made at once */
+#define STOP_TIMEOUT 3000 /* ms that we wait for a Stop-Control-Connection-Reply */
 
 #define RESULT_OK           1
 #define RESULT_GENERAL      2 /* with an error code */
@@ -93,138 +82,6 @@ static const struct fsm_table ctrl_table = {
     .rows = ctrl_rows,
     .n_rows = sizeof ctrl_rows / sizeof ctrl_rows[0],
 };
-
-static struct ctrl_bucket *
-bucket_of(struct engine *e, uint32_t ip)
-{
-	return &e->by_peer[(ip * 2654435761u) >> 22 & (ENGINE_BUCKETS - 1)];
-}
-
-static unsigned
-count_of_peer(struct engine *e, uint32_t ip)
-{
-	struct ctrl *c;
-	unsigned n = 0;
-
-	LIST_FOREACH(c, bucket_of(e, ip), bucket_entry)
-	n += c->tcp.peer_ip == ip;
-	return n;
-}
-
-static void
-not_half_open(struct ctrl *c)
-{
-	if (c->half_open_entry.tqe_prev == NULL)
-		return;
-	TAILQ_REMOVE(&c->engine->half_open, c, half_open_entry);
-	c->half_open_entry.tqe_prev = NULL;
-	c->engine->n_half_open--;
-}
-
-/* ---- strangers: established, without a login ---- */
-
-static void
-not_stranger(struct ctrl *c)
-{
-	if (c->stranger_entry.tqe_prev == NULL)
-		return;
-	TAILQ_REMOVE(&c->engine->strangers, c, stranger_entry);
-	c->stranger_entry.tqe_prev = NULL;
-}
-
-void
-ctrl_proven(struct ctrl *c)
-{
-	c->proven = true;
-	not_stranger(c);
-}
-
-bool
-ctrl_make_room(struct engine *e, const struct ctrl *caller)
-{
-	uint64_t now = loop_now_ms(e->loop);
-	struct ctrl *c;
-
-	TAILQ_FOREACH(c, &e->strangers, stranger_entry)
-	{
-		if (now - c->established_ms < LOGIN_GRACE)
-			return false;
-		if (caller != NULL && (c == caller || c->n_sessions == 0))
-			continue;
-		ctrl_close(c, "no login: it makes room for others");
-		return true;
-	}
-	return false;
-}
-
-bool
-ctrl_may_call(struct ctrl *c)
-{
-	uint64_t now = loop_now_ms(c->engine->loop);
-	uint64_t paid = (c->calls_ms > now ? c->calls_ms : now) + CALL_EVERY;
-
-	if (c->n_sessions >= CALLS_MAX || paid > now + (uint64_t)CALLS_MAX * CALL_EVERY)
-		return false;
-	c->calls_ms = paid;
-	return true;
-}
-
-/* ---- writing ---- */
-
-static void
-flush_out(struct ctrl *c)
-{
-	ssize_t n;
-
-	while (c->out_len > 0) {
-		n = send(c->fd, c->out, c->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			break;
-		c->tx_bytes += (uint32_t)n;
-		c->out_len -= (size_t)n;
-		memmove(c->out, c->out + n, c->out_len);
-	}
-	if (c->out_len == 0) {
-		free(c->out);
-		c->out = NULL;
-	}
-	io_want(&c->io, IO_READ | (c->out_len > 0 ? IO_WRITE : 0));
-}
-
-/* What waits for a client that does not read must not wait in the kernel when we have closed: RST.
- */
-static void
-set_reset(int fd)
-{
-	const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-
-	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-}
-
-void
-ctrl_send(struct ctrl *c, const struct pptp_message *m)
-{
-	struct wr w;
-
-	if (c->fd < 0)
-		return;
-	if (c->out == NULL && (c->out = malloc(CTRL_OUT_MAX)) == NULL) {
-		ctrl_close(c, "out of memory");
-		return;
-	}
-	w = wr_init(c->out + c->out_len, CTRL_OUT_MAX - c->out_len);
-	if (pptp_encode(m, &w) < 0) {
-		set_reset(c->fd);
-		ctrl_close(c, "the client does not read");
-		return;
-	}
-	c->out_len += wr_len(&w);
-	log_debug("control message sent peer=%s type=%s call=%u", c->name, pptp_name(m->type),
-	    m->call_id);
-	flush_out(c);
-}
 
 /* ---- timers: half-open, without a call, echo ---- */
 
@@ -337,9 +194,7 @@ on_start(void *object, void *detail)
 	    .vendor = "pptp-ha",
 	};
 
-	not_half_open(c);
-	c->established_ms = loop_now_ms(c->engine->loop);
-	TAILQ_INSERT_TAIL(&c->engine->strangers, c, stranger_entry);
+	ctrl_stranger(c);
 	if (m->version != PPTP_VERSION) {
 		reply.result = RESULT_VERSION;
 		ctrl_send(c, &reply);
@@ -520,17 +375,12 @@ free_ctrl(void *object)
 static int
 detach(struct ctrl *c, enum session_end end)
 {
-	struct engine *e = c->engine;
 	struct session *s;
 	int fd = c->fd;
 
 	c->fd = -1;
 	io_fini(&c->io);
-	not_half_open(c);
-	not_stranger(c);
-	LIST_REMOVE(c, bucket_entry);
-	TAILQ_REMOVE(&e->ctrls, c, entry);
-	e->n_ctrls--;
+	ctrl_leave(c);
 	/* One of them may be closing already: what it said filled the connection. */
 	while ((s = TAILQ_FIRST(&c->sessions)) != NULL) {
 		session_leave(s);
@@ -606,25 +456,10 @@ ctrl_call_ended(struct ctrl *c)
 	}
 }
 
-void
-ctrl_record(const struct ctrl *c, struct record_ctrl *r)
-{
-	r->tcp = c->tcp;
-	r->rx_bytes = c->rx_bytes;
-	r->tx_bytes = c->tx_bytes;
-	r->state = (uint8_t)c->fsm.state;
-	r->echo_id = c->echo_id;
-	r->peer_echo_id = c->peer_echo_id;
-	r->tail_len = (uint16_t)(c->out_len < sizeof r->tail ? c->out_len : sizeof r->tail);
-	memcpy(r->tail, c->out != NULL ? c->out : (const uint8_t *)"", r->tail_len);
-	r->partial_len = c->framer.have;
-	memcpy(r->partial, c->framer.buf, c->framer.have);
-}
+/* ---- messages ---- */
 
-/* ---- reading ---- */
-
-static bool
-on_message(void *arg, const struct pptp_message *m)
+bool
+ctrl_on_message(void *arg, const struct pptp_message *m)
 {
 	struct ctrl *c = arg;
 	int8_t event =
@@ -641,107 +476,7 @@ on_message(void *arg, const struct pptp_message *m)
 	return c->fd >= 0;
 }
 
-static void
-read_some(struct ctrl *c)
-{
-	uint8_t buf[READ_SIZE];
-	ssize_t n = recv(c->fd, buf, sizeof buf, MSG_DONTWAIT);
-
-	if (n == 0) {
-		ctrl_close(c, "the client closed the connection");
-		return;
-	}
-	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			ctrl_close(c,
-			    errno == ECONNRESET ? "the client reset the connection" : "read error");
-		return;
-	}
-	c->rx_bytes += (uint32_t)n;
-	c->last_rx_ms = loop_now_ms(c->engine->loop);
-	c->echo_pending = false;
-	if (pptp_framer_feed(&c->framer, buf, (size_t)n, on_message, c) == 0)
-		return;
-	c->engine->stats.control_malformed++;
-	if (engine_log_ok(c->engine, c->tcp.peer_ip))
-		log_warn("malformed control message peer=%s reason=\"%s\"", c->name,
-		    errno == EPROTO ? "wrong length for its type" : "not PPTP");
-	ctrl_close(c, "malformed control message");
-}
-
-static void
-io_cb(int events, void *arg)
-{
-	struct ctrl *c = arg;
-
-	if (events & IO_WRITE)
-		flush_out(c);
-	if (events & IO_READ)
-		read_some(c);
-}
-
 /* ---- the beginning ---- */
-
-/* The oldest half-open connection goes, without regard of its age. False = there is none. */
-static bool
-drop_half_open(struct engine *e, const char *why)
-{
-	struct ctrl *oldest = TAILQ_FIRST(&e->half_open);
-
-	if (oldest != NULL)
-		ctrl_close(oldest, why);
-	return oldest != NULL;
-}
-
-/* The socket goes when the monitor has marked it: so many may be on that way, no more. */
-static bool
-free_socket(struct engine *e)
-{
-	return e->n_sockets < e->max_sockets + CLOSING_MAX &&
-	       (drop_half_open(e, "limit of open files: the oldest makes room") ||
-		   ctrl_make_room(e, NULL));
-}
-
-/*
- * A newcomer is never refused for silent ones: the oldest half-open connection makes room, and the
- * oldest one without a login.
- */
-static bool
-admit(struct engine *e, const struct tcp_snapshot *t)
-{
-	const struct settings *conf = e->config->settings;
-	const char *why = NULL;
-
-	if (e->role != ROLE_ACTIVE || e->stopping)
-		return false;
-	if (conf->max_per_address > 0 && count_of_peer(e, t->peer_ip) >= conf->max_per_address)
-		why = "connections-per-address reached";
-	else if (e->n_ctrls - e->n_half_open >= conf->connections && !ctrl_make_room(e, NULL))
-		why = "connections reached";
-	else if (e->n_sockets >= e->max_sockets && !free_socket(e))
-		why = "limit of open files reached";
-	if (why == NULL && e->n_half_open >= conf->max_half_open)
-		(void)drop_half_open(e, "half-open limit: the oldest makes room");
-	if (why == NULL)
-		return true;
-	e->stats.refused_connections++;
-	if (engine_log_ok(e, t->peer_ip))
-		log_warn(
-		    "control connection refused peer=%s reason=\"%s\"", conf_ipv4(t->peer_ip), why);
-	return false;
-}
-
-static void
-set_socket_options(int fd)
-{
-	int on = 1, user_timeout_ms = 60000, send_buffer = SEND_BUFFER;
-
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	(void)setsockopt(
-	    fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
-}
 
 void
 ctrl_accept(struct engine *e, int fd, const struct tcp_snapshot *t)
@@ -749,11 +484,11 @@ ctrl_accept(struct engine *e, int fd, const struct tcp_snapshot *t)
 	struct ctrl *c;
 
 	e->stats.accepted++;
-	if (!admit(e, t)) {
+	if (!ctrl_admit(e, t)) {
 		close(fd);
 		return;
 	}
-	if ((c = calloc(1, sizeof *c)) == NULL || io_init(&c->io, e->loop, fd, io_cb, c) < 0) {
+	if ((c = calloc(1, sizeof *c)) == NULL || io_init(&c->io, e->loop, fd, ctrl_io_cb, c) < 0) {
 		log_warn("control connection refused peer=%s reason=\"out of memory\"",
 		    conf_ipv4(t->peer_ip));
 		free(c);
@@ -771,13 +506,9 @@ ctrl_accept(struct engine *e, int fd, const struct tcp_snapshot *t)
 	pptp_framer_init(&c->framer);
 	fsm_init(&c->fsm, &ctrl_table, CTRL_WAIT_START);
 	timer_init(&c->timer, e->loop, timer_cb, c);
-	TAILQ_INSERT_TAIL(&e->ctrls, c, entry);
-	TAILQ_INSERT_TAIL(&e->half_open, c, half_open_entry);
-	LIST_INSERT_HEAD(bucket_of(e, t->peer_ip), c, bucket_entry);
-	e->n_ctrls++;
-	e->n_half_open++;
-	e->n_sockets++;
-	set_socket_options(fd);
+	ctrl_enter(c);
+	ctrl_half_open(c);
+	ctrl_socket_options(fd);
 	set_timer(c);
 	io_want(&c->io, IO_READ);
 }

@@ -77,6 +77,6 @@ bool ctrl_may_call(struct ctrl *c);
 bool ctrl_make_room(struct engine *e, const struct ctrl *caller);
 /* A call has ended: the connection may have nothing left to do. */
 void ctrl_call_ended(struct ctrl *c);
-void ctrl_record(const struct ctrl *c, struct record_ctrl *r);
+void ctrl_record(struct ctrl *c, struct connection_record *r);
 
 #endif

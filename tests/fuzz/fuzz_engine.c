@@ -14,6 +14,9 @@
 #include <string.h>
 
 #include "pptpd/engine/ctrl.c"
+#include "pptpd/engine/ctrl_admit.c"
+#include "pptpd/engine/ctrl_io.c"
+#include "pptpd/engine/ctrl_state.c"
 #include "pptpd/engine/engine.c"
 #include "pptpd/engine/session.c"
 
