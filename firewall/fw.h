@@ -54,8 +54,8 @@ extern const char fw_gateway_template[];
 extern const char fw_sysctl_template[];
 
 enum fw_hold {
-	FW_HOLD_CALLS =
-	    1, /* FIN and RST of live control connections are dropped: the peer is in step */
+	FW_HOLD_CALLS = 1, /* FIN and RST of live control connections are dropped, and RST without a
+			      socket (the daemon died): the peer is in step */
 	FW_HOLD_UNKNOWN =
 	    2, /* RST for segments that no call owns is dropped: sockets may still be missing */
 };

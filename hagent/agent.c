@@ -302,6 +302,7 @@ set_paths(struct agent *a)
 	set_path(h, a->conntrackd_socket, HAGENT_CONNTRACKD_SOCKET);
 	set_path(h, a->sshd_pid, HAGENT_SSHD_PID);
 	set_path(h, a->pptpd_socket, HAGENT_PPTPD_SOCKET);
+	set_path(h, a->alone_path, HAGENT_ALONE);
 }
 
 /* The folders, and the lock that lets only one agent run; it is held until we end. */
@@ -382,7 +383,7 @@ init_parts(struct agent *a)
 	if (sig_init(&a->term, a->loop, SIGTERM, stop_cb, a) < 0 ||
 	    sig_init(&a->interrupt, a->loop, SIGINT, stop_cb, a) < 0)
 		return hagent_fail("signals: %s", strerror(errno)), -1;
-	if (open_fifo(a) < 0 || agent_commands_init(a) < 0)
+	if (open_fifo(a) < 0 || agent_replica_init(a) < 0 || agent_commands_init(a) < 0)
 		return -1;
 	agent_files_init(a);
 	agent_health_init(a);
@@ -435,6 +436,7 @@ agent_fini(struct agent *a)
 		agent_health_fini(a);
 		agent_files_fini(a);
 		agent_commands_fini(a);
+		agent_replica_fini(a);
 		steps_fini(&a->steps);
 		agent_steps_fini(a);
 		answer_client_free(a->pptpd.orders);

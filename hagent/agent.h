@@ -10,6 +10,7 @@
  *   agent_health.c    the tick: facts, verdict, track file, reconciliation
  *   agent_files.c     changed files, and the children that carry them
  *   agent_link.c      keeps `hagent link` running
+ *   agent_replica.c   consent, silence, the marker, the guard's holds
  *   agent_commands.c  the three sockets
  */
 #ifndef HAGENT_AGENT_H
@@ -89,6 +90,23 @@ struct agent_job {
 	struct answer_request *asker; /* NULL = nobody */
 };
 
+/* What the agents do for the engines' replica: see pair.h. */
+struct agent_replica {
+	struct timer look;
+	struct answer_client *asks;
+	json_t *status; /* its last answer; NULL = none */
+	uint64_t answered_ms, uptime_ms;
+	struct pair_wishes wishes;
+	bool asking, ordering, pairing, marker, paired;
+	struct pair_wishes paired_as; /* clean, as the engine was told */
+	uint64_t paired_epoch, stale_cut;
+	struct agent_child marker_child, hold_child;
+	int holds_set;             /* enum fw_hold, or-ed, as they stand; < 0 = not known */
+	int holds_goal;            /* of the child under way */
+	uint64_t trouble_since_ms; /* 0 = there is none */
+	char trouble[120];
+};
+
 struct agent_files {
 	int fd; /* inotify; < 0 = none */
 	struct io io;
@@ -111,7 +129,7 @@ struct agent {
 	char self[PATH_MAX]; /* our own program */
 	char vrrp_pid[PATH_MAX], track[PATH_MAX], epoch_path[PATH_MAX], state_folder[PATH_MAX];
 	char conntrackd_conf[PATH_MAX], conntrackd_socket[PATH_MAX], sshd_pid[PATH_MAX];
-	char pptpd_socket[PATH_MAX];
+	char pptpd_socket[PATH_MAX], alone_path[PATH_MAX];
 	struct sig term, interrupt;
 	uint64_t started_ms;
 
@@ -142,6 +160,7 @@ struct agent {
 	struct arp arp;
 
 	struct peer peer;
+	struct agent_replica replica;
 	pid_t link_pid; /* one that we started; 0 = none */
 	bool link_runs; /* ours, or one that an earlier agent started */
 	uint64_t link_started_ms;
@@ -212,6 +231,18 @@ json_t *agent_files_json(const struct agent *a);
 /* agent_link.c */
 /* Starts `hagent link` unless one runs; called about once a second. */
 void agent_link_look(struct agent *a);
+
+/* agent_replica.c */
+int agent_replica_init(struct agent *a);
+void agent_replica_fini(struct agent *a);
+/* The peer has said something new. */
+void agent_replica_look(struct agent *a);
+/* What our hello says of it goes into o; what status says of it: new reference, or NULL. */
+void agent_replica_hello(const struct agent *a, json_t *o);
+json_t *agent_replica_json(const struct agent *a);
+bool agent_replica_in_step(const struct agent *a);
+/* What is wrong with it for some seconds, NULL = nothing. */
+const char *agent_replica_trouble(struct agent *a);
 
 /* agent_commands.c */
 int agent_commands_init(struct agent *a);

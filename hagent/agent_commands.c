@@ -29,12 +29,15 @@ hello_json(const struct agent *a)
 {
 	bool fresh = a->verdict_ms != 0 && loop_now_ms(a->loop) - a->verdict_ms <= AGENT_VERDICT_MS;
 
-	return json_pack("{s:s,s:s,s:I,s:s,s:s,s:s,s:s,s:i}", "version", PHA_VERSION, "node",
+	json_t *o = json_pack("{s:s,s:s,s:I,s:s,s:s,s:s,s:s,s:i}", "version", PHA_VERSION, "node",
 	    a->us->name, "epoch", (json_int_t)a->epoch.counter, "epoch_node",
 	    *a->epoch.node ? a->epoch.node : a->us->name, "role", role_name(&a->role), "health",
 	    fresh ? health_fault_name(a->health.fault) : "hard", "problem",
 	    fresh ? agent_worst(a) : "its agent has no fresh verdict", "moves",
 	    (int)agent_moves(a));
+
+	agent_replica_hello(a, o);
+	return o;
 }
 
 static json_t *
@@ -107,6 +110,7 @@ run_status(struct answer_request *r, json_t *args, void *arg)
 	json_object_set_new(o, "sshd", process_json(a->facts.sshd));
 	json_object_set_new(o, "link", json_string(a->link_runs ? "running" : "not running"));
 	json_object_set_new(o, "peer", peer_json(&a->peer, now_ms));
+	json_object_set_new(o, "replica", agent_replica_json(a));
 	json_object_set_new(o, "files", agent_files_json(a));
 	json_object_set_new(o, "health", json_string(health_fault_name(a->health.fault)));
 	json_object_set_new(o, "verdict",
@@ -179,10 +183,12 @@ run_peer(struct answer_request *r, json_t *args, void *arg)
 {
 	struct agent *a = arg;
 
-	if (peer_report(&a->peer, args, loop_now_ms(a->loop)) < 0)
+	if (peer_report(&a->peer, args, loop_now_ms(a->loop)) < 0) {
 		answer_error(r, "bad-report", "want path, up, and hello or error");
-	else
-		answer_ok(r, hello_json(a));
+		return;
+	}
+	agent_replica_look(a);
+	answer_ok(r, hello_json(a));
 }
 
 /* ---- files ---- */

@@ -175,6 +175,7 @@ look(struct agent *a)
 	f->sshd = probe_process_state(&a->sshd);
 	f->journal_failing = a->journal.failing;
 	f->peer_heard = peer_fresh(&a->peer, loop_now_ms(a->loop));
+	f->replica = agent_replica_trouble(a);
 }
 
 /* ---- the verdict ---- */
@@ -245,6 +246,7 @@ decide(struct agent *a)
 	    .active = agent_serves(a),
 	    .peer_fresh = peer_fresh(&a->peer, now_ms),
 	    .peer_standby = peer_standby(&a->peer),
+	    .peer_in_step = agent_replica_in_step(a),
 	    .peers = a->peer.fault,
 	    .senior = is_senior(a),
 	    .moves = agent_moves(a) + (peer_fresh(&a->peer, now_ms) ? a->peer.moves : 0),

@@ -70,14 +70,16 @@ cut_child(struct agent_child *c)
 
 /* ---- epoch ---- */
 
+/* The marker goes first: a promoted node uses keys that it cannot account for if it dies. */
 static int
 write_epoch(void *arg)
 {
 	const struct agent *a = arg;
+	const char *path = a->alone_path;
 
-	if (epoch_write(a->epoch_path, &a->epoch) == 0)
+	if (epoch_write(path, &a->epoch) == 0 && epoch_write(path = a->epoch_path, &a->epoch) == 0)
 		return 0;
-	fprintf(stderr, "%s: %s", a->epoch_path, strerror(errno));
+	fprintf(stderr, "%s: %s", path, strerror(errno));
 	return 1;
 }
 
@@ -86,6 +88,7 @@ epoch_begin(struct steps *s, unsigned token, void *arg)
 {
 	struct agent *a = arg;
 
+	a->replica.marker = true;
 	return begin_function(&a->epoch_child, write_epoch, a->cluster->timeouts.epoch_ms, token);
 }
 

@@ -148,6 +148,33 @@ show_peer(const json_t *s)
 	}
 }
 
+/* Could the other gateway continue the sessions. */
+static void
+show_replica(const json_t *s)
+{
+	const json_t *r = json_object_get(s, "replica");
+	const json_t *snapshot = json_object_get(r, "snapshot");
+
+	if (!json_is_object(r))
+		return;
+	printf("%-12s %s", "replica", text_of(r, "state"));
+	if (strcmp(text_of(r, "state"), "standby") == 0)
+		printf(", %s: %lld sessions, %lld control connections",
+		    is_set(r, "stale")     ? "the copy is stale"
+		    : is_set(r, "in_step") ? "the copy is current"
+					   : "the copy is not current",
+		    number_of(r, "sessions"), number_of(r, "connections"));
+	else
+		printf(", %lld of %lld sessions at risk, lag %lld ms", number_of(r, "at_risk"),
+		    number_of(r, "sessions"), number_of(r, "lag_ms"));
+	if (strcmp(text_of(r, "state"), "syncing") == 0)
+		printf(
+		    ", %lld of %lld sent", number_of(snapshot, "done"), number_of(snapshot, "of"));
+	if (number_of(r, "restoring") > 0)
+		printf(", %lld control connections still to restore", number_of(r, "restoring"));
+	putchar('\n');
+}
+
 /* Are the pair's files in step, since when, and why not. */
 static void
 show_files(const json_t *state, const json_t *agents)
@@ -280,6 +307,7 @@ cmd_status(const struct hagent *h, int argc, char **argv)
 		show_role(s);
 		show_programs(s);
 		show_peer(s);
+		show_replica(s);
 		show_files(files, json_object_get(s, "files"));
 		show_transition(s);
 		show_problems(s, files);

@@ -57,6 +57,7 @@ enum {
 
 #define HAGENT_STATE      "/var/lib/pptp-ha"
 #define HAGENT_EPOCH      HAGENT_STATE "/epoch"
+#define HAGENT_ALONE      HAGENT_STATE "/alone" /* the marker, see pair.h */
 #define HAGENT_JOURNAL    HAGENT_STATE "/journal"
 #define HAGENT_GENERATION HAGENT_STATE "/generation"
 #define HAGENT_STAGING    HAGENT_STATE "/staging"

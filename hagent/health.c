@@ -129,6 +129,10 @@ health_judge(const struct health_facts *f, unsigned failures, struct health *out
 	    "start conntrackd, and look into its log");
 	judge_process(out, f->sshd, "the pair's sshd", "sshd", "the peer cannot reach us",
 	    "start the pair's sshd, and look into its log");
+	if (f->replica)
+		problem(out, HEALTH_NOTE, "replica",
+		    "see whether `hagent link` runs on the standby, and the log of both pptpd",
+		    "%s", f->replica);
 	if (!f->peer_heard)
 		problem(out, HEALTH_NOTE, "peer-silent",
 		    "see whether the peer runs, and its sshd and its agent",
@@ -141,7 +145,7 @@ health_must_yield(const struct health_view *v)
 	if (v->ours == HEALTH_HARD)
 		return !(v->peer_fresh && v->peers == HEALTH_HARD && v->senior);
 	if (v->ours == HEALTH_SOFT)
-		return v->active && v->peer_fresh && v->peer_standby && v->peers <= HEALTH_NOTE &&
-		       v->moves < v->moves_max;
+		return v->active && v->peer_fresh && v->peer_standby && v->peer_in_step &&
+		       v->peers <= HEALTH_NOTE && v->moves < v->moves_max;
 	return false;
 }

@@ -6,7 +6,8 @@
  *
  * A hard fault means that we cannot serve: yield, unless the peer is known to be as bad and we are
  * the senior of the two. A soft fault means that we serve, but badly or not for long: yield only to
- * a healthy standby that we hear, and only so often. A note is for people: moving would not help.
+ * a healthy standby that we hear and that holds our sessions, and only so often. A note is for
+ * people: moving would not help.
  */
 #ifndef HAGENT_HEALTH_H
 #define HAGENT_HEALTH_H
@@ -47,6 +48,7 @@ struct health_facts {
 	enum health_process keepalived, conntrackd, sshd;
 	bool journal_failing;
 	bool peer_heard;
+	const char *replica; /* what is wrong with the copy of the sessions; NULL = nothing */
 };
 
 struct health_problem {
@@ -70,6 +72,7 @@ struct health_view {
 	bool active; /* we serve, or are about to */
 	bool peer_fresh;
 	bool peer_standby;
+	bool peer_in_step; /* it could continue our sessions */
 	enum health_fault peers;
 	bool senior; /* of two that are equally bad, we are to stay */
 	unsigned moves, moves_max;

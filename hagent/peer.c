@@ -16,7 +16,8 @@ static const char *const path_names[PEER_PATHS] = {"sync", "lan", "wan"};
 void
 peer_init(struct peer *p)
 {
-	*p = (struct peer){.fault = HEALTH_HARD};
+	*p =
+	    (struct peer){.fault = HEALTH_HARD, .wants_cut = PAIR_NO_CUT, .stale_cut = PAIR_NO_CUT};
 	for (size_t i = 0; i < PEER_PATHS; i++) {
 		p->paths[i].name = path_names[i];
 		strcpy(p->paths[i].error, "not tried yet");
@@ -49,6 +50,16 @@ take_problem(struct peer *p, const char *text)
 	snprintf(p->problem, sizeof(p->problem), "%s", quoted);
 }
 
+/* PAIR_NO_CUT when it is not there, or no number. */
+static uint64_t
+take_cut(const json_t *hello, const char *name)
+{
+	const json_t *n = json_object_get(hello, name);
+
+	return json_is_integer(n) && json_integer_value(n) >= 0 ? (uint64_t)json_integer_value(n)
+								: PAIR_NO_CUT;
+}
+
 static bool
 take_hello(struct peer *p, const json_t *hello)
 {
@@ -65,6 +76,9 @@ take_hello(struct peer *p, const json_t *hello)
 		memcpy(n.epoch.node, n.node, sizeof(n.node));
 	n.fault = health_fault_of(json_string_value(json_object_get(hello, "health")));
 	take_problem(&n, json_string_value(json_object_get(hello, "problem")));
+	n.wants_cut = take_cut(hello, "wants_cut");
+	n.stale_cut = take_cut(hello, "stale_cut");
+	n.in_step = json_is_true(json_object_get(hello, "in_step"));
 	n.moves = (unsigned)json_integer_value(json_object_get(hello, "moves"));
 	*p = n;
 	return true;
@@ -154,6 +168,7 @@ peer_json(const struct peer *p, uint64_t now_ms)
 		json_object_set_new(o, "epoch", json_integer((json_int_t)p->epoch.counter));
 		json_object_set_new(o, "health", json_string(health_fault_name(p->fault)));
 		json_object_set_new(o, "problem", json_string(p->problem));
+		json_object_set_new(o, "in_step", json_boolean(p->in_step));
 	}
 	return o;
 }

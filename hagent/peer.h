@@ -13,6 +13,7 @@
 
 #include "hagent/epoch.h"
 #include "hagent/health.h"
+#include "hagent/pair.h"
 
 #define PEER_PATHS    3
 #define PEER_FRESH_MS 350 /* the link's 200 ms of silence, and its way to us */
@@ -32,6 +33,9 @@ struct peer {
 	enum health_fault fault;
 	char problem[192]; /* its worst, in its own words, quoted; empty = none */
 	unsigned moves;
+	/* Of the replica: see pair.h. An older version says neither. */
+	uint64_t wants_cut, stale_cut;
+	bool in_step;
 };
 
 void peer_init(struct peer *p);

@@ -126,7 +126,7 @@ rule(const struct health_view *v)
 	case HEALTH_SOFT:
 		if (!v->active || v->moves >= v->moves_max)
 			return false;
-		return v->peer_fresh && v->peer_standby &&
+		return v->peer_fresh && v->peer_standby && v->peer_in_step &&
 		       (v->peers == HEALTH_FINE || v->peers == HEALTH_NOTE);
 	case HEALTH_HARD:
 		if (!v->peer_fresh || v->peers != HEALTH_HARD)
@@ -142,7 +142,7 @@ test_decision_table(void **state)
 {
 	unsigned yields = 0, n = 0;
 
-	for (unsigned i = 0; i < 4u * 4 * 2 * 2 * 2 * 2 * 3; i++, n++) {
+	for (unsigned i = 0; i < 4u * 4 * 2 * 2 * 2 * 2 * 3 * 2; i++, n++) {
 		struct health_view v = {
 		    .ours = (enum health_fault)(i % 4),
 		    .peers = (enum health_fault)(i / 4 % 4),
@@ -152,16 +152,17 @@ test_decision_table(void **state)
 		    .senior = i / 128 % 2,
 		    .moves = i / 256 % 3 + 1,
 		    .moves_max = 2,
+		    .peer_in_step = i / 768 % 2,
 		};
 
 		if (health_must_yield(&v) != rule(&v))
-			fail_msg(
-			    "ours %s peers %s active %d fresh %d standby %d senior %d moves %u",
+			fail_msg("ours %s peers %s active %d fresh %d standby %d step %d senior %d "
+				 "moves %u",
 			    health_fault_name(v.ours), health_fault_name(v.peers), v.active,
-			    v.peer_fresh, v.peer_standby, v.senior, v.moves);
+			    v.peer_fresh, v.peer_standby, v.peer_in_step, v.senior, v.moves);
 		yields += health_must_yield(&v);
 	}
-	assert_int_equal(n, 768);
+	assert_int_equal(n, 1536);
 	assert_true(yields > 0 && yields < n);
 }
 
@@ -173,6 +174,7 @@ test_named_cases(void **state)
 	    .active = true,
 	    .peer_fresh = true,
 	    .peer_standby = true,
+	    .peer_in_step = true,
 	    .peers = HEALTH_FINE,
 	    .moves_max = 2};
 
@@ -186,6 +188,9 @@ test_named_cases(void **state)
 	v.peer_standby = false;
 	assert_false(health_must_yield(&v)); /* a peer in the middle of something */
 	v.peer_standby = true;
+	v.peer_in_step = false;
+	assert_false(health_must_yield(&v)); /* a peer that would lose our sessions */
+	v.peer_in_step = true;
 	v.moves = 2;
 	assert_false(health_must_yield(&v)); /* it has moved often enough */
 	v.ours = HEALTH_HARD;

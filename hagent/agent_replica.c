@@ -1,0 +1,485 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The agent's part in the replica. Every 50 ms pptpd is asked how its stream stands; pair.c judges;
+ * what it wishes is done here: orders to pptpd, the marker on the disk, the guard's holds. Also at
+ * each word of the peer, since an active that is short of marks waits for consent.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "firewall/fw.h"
+#include "hagent/agent.h"
+
+#define LOOK_MS    50
+#define ANSWER_MS  500 /* pptpd's status of the replica */
+#define ORDER_MS   1000
+#define CHILD_MS   2000
+#define FRESH_MS   300 /* an answer older than this is none */
+#define TROUBLE_MS 3000
+
+static const json_t *
+engine_says(const struct agent *a)
+{
+	return json_object_get(a->replica.status, "replica");
+}
+
+static uint64_t
+number(const json_t *o, const char *name)
+{
+	return (uint64_t)json_integer_value(json_object_get(o, name));
+}
+
+static bool
+is_set(const json_t *o, const char *name)
+{
+	return json_is_true(json_object_get(o, name));
+}
+
+/* ---- facts ---- */
+
+static enum pair_role
+pair_role(const struct agent *a)
+{
+	switch (role_state(&a->role)) {
+	case ROLE_STANDBY:
+		return a->held ? PAIR_PROMOTING : PAIR_STANDBY;
+	case ROLE_ACTIVE:
+		return PAIR_ACTIVE;
+	case ROLE_PROMOTING:
+		return PAIR_PROMOTING;
+	default:
+		return PAIR_OTHER;
+	}
+}
+
+static void
+engine_facts(const struct agent *a, struct pair_engine *e)
+{
+	const struct agent_replica *r = &a->replica;
+	const json_t *o = engine_says(a);
+	const char *role = json_string_value(json_object_get(r->status, "role"));
+	const char *state = json_string_value(json_object_get(o, "state"));
+
+	if (!o || !role || !state)
+		return;
+	e->known = true;
+	e->silent_ms = loop_now_ms(a->loop) - r->answered_ms;
+	e->answers = e->silent_ms < FRESH_MS;
+	e->active = strcmp(role, "active") == 0;
+	e->cut_now = strcmp(state, "cut") == 0;
+	e->silent_now = strcmp(state, "silent") == 0;
+	e->wants = is_set(o, "wants");
+	e->in_step = is_set(o, "in_step");
+	e->stale = is_set(o, "stale");
+	e->marked = is_set(o, "marked");
+	e->copy = !e->active && !e->stale && number(o, "sessions") > 0;
+	e->cut = number(o, "cut");
+	e->stale_cut = number(o, "stale_cut");
+	e->restoring = (unsigned)number(o, "restoring");
+}
+
+static struct pair_facts
+gather(const struct agent *a)
+{
+	uint64_t now_ms = loop_now_ms(a->loop);
+	struct pair_facts f = {
+	    .role = pair_role(a),
+	    .epoch = a->epoch.counter,
+	    .engine_epoch = number(a->replica.status, "epoch"),
+	    .marker = a->replica.marker,
+	    .paired = a->replica.paired,
+	    .peer =
+		{
+		    .fresh = peer_fresh(&a->peer, now_ms),
+		    .active = peer_active(&a->peer),
+		    .standby = peer_standby(&a->peer),
+		    .silent_ms =
+			a->peer.heard_ms ? now_ms - a->peer.heard_ms : now_ms - a->started_ms,
+		    .epoch = a->peer.epoch.counter,
+		    .wants_cut = a->peer.wants_cut,
+		    .stale_cut = a->peer.stale_cut,
+		},
+	};
+
+	engine_facts(a, &f.engine);
+	return f;
+}
+
+/* ---- the marker, and the epoch that we mirror under ---- */
+
+static int
+write_marker(void *arg)
+{
+	const struct agent *a = arg;
+
+	if (epoch_write(a->alone_path, &a->epoch) == 0)
+		return 0;
+	fprintf(stderr, "%s: %s", a->alone_path, strerror(errno));
+	return 1;
+}
+
+static int
+remove_marker(void *arg)
+{
+	const struct agent *a = arg;
+	int folder = open(a->state_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = (unlink(a->alone_path) < 0 && errno != ENOENT) || folder < 0 || fsync(folder) < 0;
+
+	if (rc)
+		fprintf(stderr, "%s: %s", a->alone_path, strerror(errno));
+	if (folder >= 0)
+		close(folder);
+	return rc;
+}
+
+static int
+keep_epoch(void *arg)
+{
+	const struct agent *a = arg;
+	struct epoch e = {.counter = number(a->replica.status, "epoch")};
+
+	snprintf(e.node, sizeof(e.node), "%s", a->them->name);
+	return epoch_write(a->epoch_path, &e) < 0;
+}
+
+static void
+marker_failed(const struct agent *a, const struct child_result *r)
+{
+	log_warn("marker not changed path=\"%s\" error=\"%s\"", a->alone_path,
+	    log_quote(r->output, strcspn(r->output, "\n")));
+}
+
+static void
+marker_written(void *arg, const struct child_result *r)
+{
+	struct agent_child *c = arg;
+	struct agent *a = c->agent;
+
+	if (r->status != 0)
+		marker_failed(a, r);
+	else
+		journal_event(&a->journal, "alone", "no path to the peer: one class of keys only");
+	a->replica.marker = true; /* it may be there, whatever happened */
+	agent_replica_look(a);
+}
+
+static void
+marker_removed(void *arg, const struct child_result *r)
+{
+	struct agent_child *c = arg;
+
+	if (r->status != 0)
+		marker_failed(c->agent, r);
+	else
+		c->agent->replica.marker = false;
+}
+
+static void
+epoch_kept(void *arg, const struct child_result *r)
+{
+	struct agent_child *c = arg;
+	struct agent *a = c->agent;
+
+	if (r->status == 0 && epoch_read(a->epoch_path, &a->epoch) == 0)
+		return;
+	log_warn("epoch not kept path=\"%s\"", a->epoch_path);
+}
+
+static void
+see_to_the_disk(struct agent *a, const struct pair_wishes *w)
+{
+	struct agent_child *c = &a->replica.marker_child;
+
+	if (child_running(&c->child))
+		return;
+	if (w->write_marker)
+		(void)child_call(&c->child, a->loop, write_marker, a, CHILD_MS, marker_written, c);
+	else if (w->keep_epoch)
+		(void)child_call(&c->child, a->loop, keep_epoch, a, CHILD_MS, epoch_kept, c);
+	else if (w->remove_marker)
+		(void)child_call(&c->child, a->loop, remove_marker, a, CHILD_MS, marker_removed, c);
+}
+
+/* ---- the guard's holds ---- */
+
+static int
+set_holds(void *arg)
+{
+	const struct agent *a = arg;
+	unsigned goal = (unsigned)a->replica.holds_goal;
+	struct fw *f = fw_new();
+	int rc = 1;
+
+	if (f && (goal == 0 || fw_hold_set(f, goal, true) == 0) &&
+	    (goal == (FW_HOLD_CALLS | FW_HOLD_UNKNOWN) ||
+		fw_hold_set(f, (FW_HOLD_CALLS | FW_HOLD_UNKNOWN) & ~goal, false) == 0))
+		rc = 0;
+	else
+		fputs(f ? fw_error(f) : strerror(errno), stderr);
+	fw_free(f);
+	return rc;
+}
+
+static void
+holds_done(void *arg, const struct child_result *r)
+{
+	struct agent_child *c = arg;
+	struct agent *a = c->agent;
+
+	a->replica.holds_set = r->status == 0 ? a->replica.holds_goal : -1;
+	if (r->status != 0)
+		log_warn("guard's holds not changed error=\"%s\"",
+		    log_quote(r->output, strcspn(r->output, "\n")));
+}
+
+static void
+see_to_the_holds(struct agent *a, const struct pair_wishes *w)
+{
+	struct agent_replica *r = &a->replica;
+	int goal = (w->hold_calls ? FW_HOLD_CALLS : 0) | (w->hold_unknown ? FW_HOLD_UNKNOWN : 0);
+
+	if (goal == r->holds_set || child_running(&r->hold_child.child))
+		return;
+	r->holds_goal = goal;
+	(void)child_call(
+	    &r->hold_child.child, a->loop, set_holds, a, CHILD_MS, holds_done, &r->hold_child);
+}
+
+/* ---- orders to the engine ---- */
+
+static bool
+order_held(json_t *answer, const char *what)
+{
+	const char *text =
+	    json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
+
+	if (json_is_true(json_object_get(answer, "ok")))
+		return true;
+	log_info("pptpd did not take %s error=\"%s\"", what,
+	    text ? log_quote(text, strlen(text)) : strerror(errno));
+	return false;
+}
+
+static void
+order_done(void *arg, json_t *answer)
+{
+	struct agent *a = arg;
+	struct agent_replica *r = &a->replica;
+	static const char *const names[] = {"", "stale", "solo", "silent"};
+	enum pair_order order = r->wishes.order;
+
+	r->ordering = false;
+	if (order != PAIR_NO_ORDER && order_held(answer, names[order]))
+		journal_event(&a->journal, names[order], "stream %llu of the replica",
+		    (unsigned long long)r->wishes.cut);
+}
+
+static void
+give_order(struct agent *a, const struct pair_wishes *w)
+{
+	static const char *const names[] = {"", "stale", "solo", "silent"};
+	struct agent_replica *r = &a->replica;
+	json_t *args;
+
+	if (w->order == PAIR_NO_ORDER || r->ordering)
+		return;
+	args = json_pack("{s:I}", "cut", (json_int_t)w->cut);
+	if (w->order == PAIR_STALE)
+		json_object_set_new(args, "epoch", json_integer((json_int_t)a->peer.epoch.counter));
+	r->ordering =
+	    answer_client_call(r->asks, names[w->order], args, ORDER_MS, order_done, a) != 0;
+}
+
+static void
+paired(void *arg, json_t *answer)
+{
+	struct agent *a = arg;
+
+	a->replica.pairing = false;
+	a->replica.paired = order_held(answer, "pair");
+}
+
+/* The engine's HELLO says what we can prove; so it must know before a stream is dialled. */
+static void
+pair(struct agent *a, const struct pair_wishes *w)
+{
+	struct agent_replica *r = &a->replica;
+
+	if (r->pairing ||
+	    (r->paired && r->paired_as.clean == w->clean && r->paired_epoch == a->epoch.counter))
+		return;
+	r->paired = false;
+	r->paired_as = *w;
+	r->paired_epoch = a->epoch.counter;
+	r->pairing =
+	    answer_client_call(r->asks, "pair",
+		json_pack("{s:b,s:I}", "clean", w->clean, "epoch", (json_int_t)a->epoch.counter),
+		ORDER_MS, paired, a) != 0;
+}
+
+/* ---- the look ---- */
+
+void
+agent_replica_look(struct agent *a)
+{
+	struct pair_facts f = gather(a);
+	struct pair_wishes w;
+
+	pair_judge(&f, &a->replica.wishes, &w);
+	if (a->replica.ordering) { /* order_done() tells what was ordered */
+		w.order = a->replica.wishes.order;
+		w.cut = a->replica.wishes.cut;
+	} else if (f.engine.answers) {
+		give_order(a, &w);
+	}
+	a->replica.wishes = w;
+	if (f.engine.answers)
+		pair(a, &w);
+	see_to_the_disk(a, &w);
+	see_to_the_holds(a, &w);
+}
+
+static void
+status_done(void *arg, json_t *answer)
+{
+	struct agent *a = arg;
+	struct agent_replica *r = &a->replica;
+	json_t *data = json_object_get(answer, "data");
+
+	r->asking = false;
+	if (!json_is_object(data))
+		return;
+	if (number(data, "uptime_ms") < r->uptime_ms)
+		r->paired = false; /* another engine than before */
+	r->uptime_ms = number(data, "uptime_ms");
+	json_decref(r->status);
+	r->status = json_incref(data);
+	r->answered_ms = loop_now_ms(a->loop);
+	agent_replica_look(a);
+}
+
+static void
+look_cb(void *arg)
+{
+	struct agent *a = arg;
+	struct agent_replica *r = &a->replica;
+
+	timer_set(&r->look, LOOK_MS);
+	if (!r->asking)
+		r->asking =
+		    answer_client_call(r->asks, "replica", NULL, ANSWER_MS, status_done, a) != 0;
+	agent_replica_look(a);
+}
+
+int
+agent_replica_init(struct agent *a)
+{
+	struct agent_replica *r = &a->replica;
+
+	r->marker_child.agent = r->hold_child.agent = a;
+	r->holds_set = -1;
+	r->marker = access(a->alone_path, F_OK) == 0 || errno != ENOENT;
+	r->wishes = (struct pair_wishes){.wants_cut = PAIR_NO_CUT, .stale_cut = PAIR_NO_CUT};
+	r->asks = answer_client_new(a->loop, a->pptpd_socket);
+	if (!r->asks)
+		return -1;
+	timer_init(&r->look, a->loop, look_cb, a);
+	timer_set(&r->look, 0);
+	return 0;
+}
+
+void
+agent_replica_fini(struct agent *a)
+{
+	struct agent_replica *r = &a->replica;
+
+	if (!r->asks)
+		return;
+	timer_cancel(&r->look);
+	child_fini(&r->marker_child.child);
+	child_fini(&r->hold_child.child);
+	answer_client_free(r->asks);
+	json_decref(r->status);
+}
+
+/* ---- what others ask ---- */
+
+bool
+agent_replica_in_step(const struct agent *a)
+{
+	struct pair_facts f = gather(a);
+
+	return f.engine.answers && f.engine.in_step;
+}
+
+/* In words, or an empty text. */
+static void
+tell_trouble(struct agent *a)
+{
+	const json_t *o = engine_says(a);
+	unsigned at_risk = (unsigned)number(o, "at_risk");
+	bool copies = is_set(o, "in_step") && !is_set(o, "stale");
+	char *out = a->replica.trouble;
+	size_t size = sizeof(a->replica.trouble);
+
+	*out = '\0';
+	if (!o || copies || !a->facts.peer_heard)
+		return;
+	if (is_set(o, "failed"))
+		snprintf(out, size, "the standby is out of memory: it keeps no copy");
+	else if (role_state(&a->role) == ROLE_ACTIVE && peer_standby(&a->peer))
+		snprintf(
+		    out, size, "the standby has no current copy: %u sessions are at risk", at_risk);
+	else if (role_state(&a->role) == ROLE_STANDBY && peer_active(&a->peer))
+		snprintf(out, size, "this standby has no current copy of the peer's sessions");
+}
+
+const char *
+agent_replica_trouble(struct agent *a)
+{
+	struct agent_replica *r = &a->replica;
+	uint64_t now_ms = loop_now_ms(a->loop);
+
+	tell_trouble(a);
+	if (!*r->trouble)
+		r->trouble_since_ms = 0;
+	else if (r->trouble_since_ms == 0)
+		r->trouble_since_ms = now_ms;
+	return r->trouble_since_ms != 0 && now_ms - r->trouble_since_ms >= TROUBLE_MS ? r->trouble
+										      : NULL;
+}
+
+void
+agent_replica_hello(const struct agent *a, json_t *o)
+{
+	const struct pair_wishes *w = &a->replica.wishes;
+
+	json_object_set_new(o, "mirrors", json_boolean(w->mirrors));
+	json_object_set_new(o, "in_step", json_boolean(agent_replica_in_step(a)));
+	if (w->wants_cut != PAIR_NO_CUT)
+		json_object_set_new(o, "wants_cut", json_integer((json_int_t)w->wants_cut));
+	if (w->stale_cut != PAIR_NO_CUT)
+		json_object_set_new(o, "stale_cut", json_integer((json_int_t)w->stale_cut));
+}
+
+json_t *
+agent_replica_json(const struct agent *a)
+{
+	json_t *o = json_copy((json_t *)(uintptr_t)engine_says(a));
+
+	if (!o)
+		return json_null();
+	json_object_set_new(o, "marker", json_boolean(a->replica.marker));
+	json_object_set_new(o, "hold_calls",
+	    json_boolean(a->replica.holds_set > 0 && (a->replica.holds_set & FW_HOLD_CALLS) != 0));
+	json_object_set_new(o, "hold_unknown",
+	    json_boolean(
+		a->replica.holds_set > 0 && (a->replica.holds_set & FW_HOLD_UNKNOWN) != 0));
+	return o;
+}

@@ -1,0 +1,76 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the two agents do for the two engines (docs/takeover.md): consent, silence, the marker that
+ * says what this node cannot prove, and the guard's holds. Pure: facts in, wishes out; every wish
+ * is idempotent, so they are judged anew at each look.
+ */
+#ifndef HAGENT_PAIR_H
+#define HAGENT_PAIR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PAIR_SILENT_MS 250  /* no path heard for so long: nobody knows of the other */
+#define PAIR_HOLDS_MS  5000 /* how long holds outlive a daemon that does not answer */
+#define PAIR_NO_CUT    UINT64_MAX
+
+struct pair_engine { /* as our pptpd last said */
+	bool known;  /* it has answered since it was started */
+	bool answers;
+	uint64_t silent_ms;               /* since its last answer */
+	bool active, cut_now, silent_now; /* replica state "cut", "silent" */
+	bool wants, in_step, stale, marked;
+	bool copy; /* standby: it holds sessions that it could continue */
+	uint64_t cut, stale_cut;
+	unsigned restoring;
+};
+
+struct pair_peer {
+	bool fresh, active, standby;
+	uint64_t silent_ms; /* on all paths; UINT64_MAX = never heard */
+	uint64_t epoch;
+	uint64_t wants_cut; /* it asks for consent to this cut; PAIR_NO_CUT = it does not */
+	uint64_t stale_cut; /* it has given consent to this cut */
+};
+
+enum pair_role {
+	PAIR_STANDBY,
+	PAIR_ACTIVE,
+	PAIR_PROMOTING, /* or about to */
+	PAIR_OTHER,
+};
+
+struct pair_facts {
+	enum pair_role role;
+	uint64_t epoch; /* written to the disk */
+	uint64_t engine_epoch;
+	bool marker; /* stands on the disk, or may */
+	bool paired; /* the engine knows what we can prove */
+	struct pair_engine engine;
+	struct pair_peer peer;
+};
+
+enum pair_order {
+	PAIR_NO_ORDER,
+	PAIR_STALE,
+	PAIR_SOLO,
+	PAIR_SILENT,
+};
+
+struct pair_wishes {
+	bool mirrors;                   /* `hagent link` is to dial the replica stream */
+	bool clean;                     /* what the engine may say of us */
+	enum pair_order order;          /* to our engine */
+	uint64_t cut;                   /* of that order */
+	bool write_marker;              /* first, then the order */
+	bool remove_marker, keep_epoch; /* keep_epoch: write the epoch that we mirror under */
+	bool hold_calls, hold_unknown;
+	uint64_t wants_cut, stale_cut; /* for our hello */
+};
+
+/* before: the wishes of the last look, for what outlives a daemon that does not answer. */
+void pair_judge(
+    const struct pair_facts *f, const struct pair_wishes *before, struct pair_wishes *out);
+
+#endif

@@ -1,0 +1,223 @@
+/* link: hagentcore */
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The agents' part in the replica: who may ask, who consents, what is written when, and what the
+ * kernel may say meanwhile.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "hagent/pair.h"
+
+static struct pair_facts
+standby(void)
+{
+	return (struct pair_facts){
+	    .role = PAIR_STANDBY,
+	    .epoch = 4,
+	    .engine_epoch = 4,
+	    .paired = true,
+	    .engine = {.known = true, .answers = true, .in_step = true},
+	    .peer =
+		{
+		    .fresh = true,
+		    .active = true,
+		    .epoch = 4,
+		    .wants_cut = PAIR_NO_CUT,
+		    .stale_cut = PAIR_NO_CUT,
+		},
+	};
+}
+
+static struct pair_facts
+active(void)
+{
+	struct pair_facts f = standby();
+
+	f.role = PAIR_ACTIVE;
+	f.engine.active = true;
+	f.engine.marked = true;
+	f.engine.cut = 7;
+	f.peer.active = false;
+	f.peer.standby = true;
+	return f;
+}
+
+static struct pair_wishes
+judge(struct pair_facts f)
+{
+	struct pair_wishes before = {.hold_calls = true, .hold_unknown = true}, w;
+
+	pair_judge(&f, &before, &w);
+	return w;
+}
+
+static void
+a_standby_consents_to_an_active_that_asks(void **state)
+{
+	struct pair_facts f = standby();
+
+	assert_int_equal(judge(f).order, PAIR_NO_ORDER);
+	f.peer.wants_cut = 0; /* a first stream has that number */
+	assert_int_equal(judge(f).order, PAIR_STALE);
+	assert_int_equal(judge(f).cut, 0);
+	f.engine.stale = true; /* done: it is said, not ordered again */
+	assert_int_equal(judge(f).order, PAIR_NO_ORDER);
+	assert_int_equal(judge(f).stale_cut, 0);
+	f.peer.wants_cut = 1; /* that consent is not for this one */
+	assert_int_equal(judge(f).order, PAIR_STALE);
+}
+
+static void
+nobody_else_consents(void **state)
+{
+	struct pair_facts f = standby();
+
+	f.peer.wants_cut = 3;
+	f.role = PAIR_PROMOTING;
+	assert_int_equal(judge(f).order, PAIR_NO_ORDER);
+	assert_int_equal(judge(f).stale_cut, PAIR_NO_CUT);
+	f = standby();
+	f.peer.wants_cut = 3;
+	f.peer.epoch = 3; /* of an epoch that is over */
+	assert_int_equal(judge(f).order, PAIR_NO_ORDER);
+	f = standby();
+	f.peer.wants_cut = 3;
+	f.engine.active = true;
+	assert_int_equal(judge(f).order, PAIR_NO_ORDER);
+	f = standby();
+	f.peer.wants_cut = 3;
+	f.peer.fresh = false;
+	assert_int_equal(judge(f).order, PAIR_NO_ORDER);
+}
+
+static void
+an_active_goes_solo_on_the_right_word_only(void **state)
+{
+	struct pair_facts f = active();
+
+	f.engine.wants = f.engine.cut_now = true;
+	assert_int_equal(judge(f).wants_cut, 7);
+	assert_int_equal(judge(f).order, PAIR_NO_ORDER);
+	f.peer.stale_cut = 6;
+	assert_int_equal(judge(f).order, PAIR_NO_ORDER);
+	f.peer.stale_cut = 7;
+	assert_int_equal(judge(f).order, PAIR_SOLO);
+	f.peer.standby = false;
+	assert_int_equal(judge(f).order, PAIR_NO_ORDER);
+}
+
+static void
+silence_writes_the_marker_first(void **state)
+{
+	struct pair_facts f = active();
+
+	f.engine.cut_now = true;
+	f.engine.marked = false;
+	f.peer.fresh = false;
+	f.peer.silent_ms = PAIR_SILENT_MS - 1;
+	assert_false(judge(f).write_marker);
+	f.peer.silent_ms = PAIR_SILENT_MS;
+	assert_true(judge(f).write_marker);
+	assert_int_equal(judge(f).order, PAIR_NO_ORDER);
+	f.marker = true;
+	assert_false(judge(f).write_marker);
+	assert_int_equal(judge(f).order, PAIR_SILENT);
+	assert_false(judge(f).remove_marker);
+}
+
+static void
+the_marker_goes_when_the_other_knows(void **state)
+{
+	struct pair_facts f = active();
+
+	f.marker = true;
+	assert_true(judge(f).remove_marker);
+	f.engine.marked = false;
+	assert_false(judge(f).remove_marker);
+	f = standby();
+	f.marker = true;
+	assert_true(judge(f).remove_marker);
+	assert_false(judge(f).clean);
+	f.engine.in_step = false;
+	assert_false(judge(f).remove_marker);
+	f = standby();
+	assert_true(judge(f).clean);
+	f.epoch = 0; /* a folder that is new proves nothing */
+	assert_false(judge(f).clean);
+	assert_true(judge(f).keep_epoch);
+	f = active();
+	assert_false(judge(f).clean);
+}
+
+static void
+the_standby_dials(void **state)
+{
+	struct pair_facts f = standby();
+
+	assert_true(judge(f).mirrors);
+	f.paired = false; /* its engine would say that it proves nothing */
+	assert_false(judge(f).mirrors);
+	f = standby();
+	f.peer.active = false;
+	assert_false(judge(f).mirrors);
+	assert_false(judge(active()).mirrors);
+}
+
+static void
+holds_follow_who_can_continue(void **state)
+{
+	struct pair_facts f = standby();
+
+	f.engine.in_step =
+	    false; /* the stream is gone with the active: that is what the copy is for */
+	f.engine.copy = true;
+	assert_true(judge(f).hold_calls && judge(f).hold_unknown);
+	f.engine.copy = false;
+	assert_false(judge(f).hold_calls || judge(f).hold_unknown);
+	f = active();
+	assert_true(judge(f).hold_calls);
+	assert_false(judge(f).hold_unknown);
+	f.engine.in_step = false;
+	assert_false(judge(f).hold_calls);
+	f.engine.restoring = 3;
+	assert_true(judge(f).hold_calls && judge(f).hold_unknown);
+	f.role = PAIR_PROMOTING; /* what stood before the promotion stands */
+	f.engine.restoring = 0;
+	assert_true(judge(f).hold_calls && judge(f).hold_unknown);
+}
+
+static void
+holds_outlive_a_daemon_for_seconds(void **state)
+{
+	struct pair_facts f = active();
+
+	f.engine.answers = false;
+	f.engine.silent_ms = 400;
+	assert_true(judge(f).hold_calls);
+	f.engine.silent_ms = PAIR_HOLDS_MS;
+	assert_false(judge(f).hold_calls);
+	f.engine.silent_ms = 400;
+	f.peer.fresh = false; /* nobody continues: the clients must learn */
+	assert_false(judge(f).hold_calls);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_standby_consents_to_an_active_that_asks),
+	    cmocka_unit_test(nobody_else_consents),
+	    cmocka_unit_test(an_active_goes_solo_on_the_right_word_only),
+	    cmocka_unit_test(silence_writes_the_marker_first),
+	    cmocka_unit_test(the_marker_goes_when_the_other_knows),
+	    cmocka_unit_test(the_standby_dials),
+	    cmocka_unit_test(holds_follow_who_can_continue),
+	    cmocka_unit_test(holds_outlive_a_daemon_for_seconds),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
