@@ -481,6 +481,51 @@ void
 pptp_framer_init(struct pptp_framer *f)
 {
 	f->have = 0;
+	f->seeking = false;
+}
+
+const uint8_t *
+pptp_framer_partial(const struct pptp_framer *f, size_t *len)
+{
+	*len = f->have;
+	return f->buf;
+}
+
+int
+pptp_framer_continue(struct pptp_framer *f, const uint8_t *partial, size_t len)
+{
+	struct header h;
+	int error = check_header(rd_init(partial, len), &h);
+
+	pptp_framer_init(f);
+	if (error == 0 && len >= PPTP_HEADER_LEN && len >= h.length)
+		error = EBADMSG;
+	if (error != 0) {
+		errno = error;
+		return -1;
+	}
+	memcpy(f->buf, partial, len);
+	f->have = (uint16_t)len;
+	return 0;
+}
+
+void
+pptp_framer_seek(struct pptp_framer *f)
+{
+	f->have = 0;
+	f->seeking = true;
+}
+
+/* While it seeks, what does not begin a message of a known type is dropped byte by byte. */
+static bool
+seek_on(struct pptp_framer *f, const struct header *h, int error)
+{
+	if (!f->seeking)
+		return false;
+	if (error == 0 && (f->have < PPTP_HEADER_LEN || find_row(h->type) != NULL))
+		return false;
+	memmove(f->buf, f->buf + 1, --f->have);
+	return true;
 }
 
 int
@@ -496,6 +541,8 @@ pptp_framer_feed(struct pptp_framer *f, const uint8_t *bytes, size_t len,
 		/* A broken header stays in the buffer, so a dead stream stays dead. */
 		int error = check_header(rd_init(f->buf, f->have), &h);
 
+		if (seek_on(f, &h, error))
+			continue;
 		if (error != 0) {
 			errno = error;
 			return -1;
@@ -505,6 +552,7 @@ pptp_framer_feed(struct pptp_framer *f, const uint8_t *bytes, size_t len,
 			/* Well-framed by now: all that can fail is a type that nobody knows. */
 			(void)pptp_parse(f->buf, f->have, &m);
 			f->have = 0;
+			f->seeking = false;
 			if (!on_message(arg, &m))
 				return 0;
 			continue;

@@ -84,9 +84,19 @@ int pptp_encode(const struct pptp_message *m, struct wr *w);
 struct pptp_framer {
 	uint8_t buf[PPTP_MESSAGE_MAX];
 	uint16_t have;
+	bool seeking; /* the next message's beginning is not known */
 };
 
 void pptp_framer_init(struct pptp_framer *f);
+/* What it holds of an incomplete message, 0..PPTP_MESSAGE_MAX - 1 bytes; a view. */
+const uint8_t *pptp_framer_partial(const struct pptp_framer *f, size_t *len);
+/* Goes on from another framer's partial message. -1 with errno EBADMSG, EPROTO: it is none. */
+int pptp_framer_continue(struct pptp_framer *f, const uint8_t *partial, size_t len);
+/*
+ * Bytes of the stream are missing: drops what it holds. If what comes next is no sound header of a
+ * known type, feeding drops bytes until there is one.
+ */
+void pptp_framer_seek(struct pptp_framer *f);
 /*
  * Feeds len bytes; calls on_message for every whole message in order. on_message returns false to
  * stop (the rest is discarded). Returns 0, or -1 with errno EBADMSG/EPROTO as pptp_parse: the

@@ -526,6 +526,88 @@ test_framer_stops_when_told(void **state)
 	assert_int_equal(seen.count, 1);
 }
 
+/* A stream is handed over at every byte: what one framer holds, another goes on from. */
+static void
+test_framer_continues(void **state)
+{
+	uint8_t stream[sizeof(sli) + sizeof(echo_rp)];
+
+	memcpy(stream, sli, sizeof(sli));
+	memcpy(stream + sizeof(sli), echo_rp, sizeof(echo_rp));
+	for (size_t at = 0; at <= sizeof(stream); at++) {
+		struct seen seen = {0};
+		struct pptp_framer a, b;
+		const uint8_t *partial;
+		size_t len;
+
+		pptp_framer_init(&a);
+		assert_int_equal(pptp_framer_feed(&a, stream, at, on_message, &seen), 0);
+		partial = pptp_framer_partial(&a, &len);
+		assert_int_equal(pptp_framer_continue(&b, partial, len), 0);
+		assert_int_equal(
+		    pptp_framer_feed(&b, stream + at, sizeof(stream) - at, on_message, &seen), 0);
+		assert_int_equal(seen.count, 2);
+		assert_int_equal(seen.messages[0].type, PPTP_SLI);
+		assert_int_equal(seen.messages[1].type, PPTP_ECHO_RP);
+	}
+}
+
+static void
+test_framer_continues_from_no_nonsense(void **state)
+{
+	struct pptp_framer f;
+	uint8_t bad[sizeof(sli)];
+
+	assert_int_equal(pptp_framer_continue(&f, sli, sizeof(sli)), -1); /* a whole message */
+	assert_int_equal(errno, EBADMSG);
+	assert_int_equal(f.have, 0);
+	memcpy(bad, sli, sizeof(sli));
+	bad[4] ^= 1; /* magic */
+	assert_int_equal(pptp_framer_continue(&f, bad, 7), 0);
+	assert_int_equal(pptp_framer_continue(&f, bad, 8), -1);
+	assert_int_equal(errno, EBADMSG);
+	memcpy(bad, sli, sizeof(sli));
+	bad[1]++; /* not the length of its type */
+	assert_int_equal(pptp_framer_continue(&f, bad, 11), 0);
+	assert_int_equal(pptp_framer_continue(&f, bad, 12), -1);
+	assert_int_equal(errno, EPROTO);
+}
+
+/* The first k bytes of a message were lost: the next whole one is found, and only what is whole. */
+static void
+test_framer_seeks(void **state)
+{
+	uint8_t stream[2 * sizeof(sli) + sizeof(echo_rp)];
+
+	memcpy(stream, sli, sizeof(sli));
+	memcpy(stream + sizeof(sli), sli, sizeof(sli));
+	put16(stream + sizeof(sli) + 8, 99); /* a type that nobody knows is not trusted */
+	memcpy(stream + 2 * sizeof(sli), echo_rp, sizeof(echo_rp));
+	for (size_t lost = 0; lost <= sizeof(sli); lost++) {
+		for (size_t step = 1; step < 40; step++) {
+			struct seen seen = {0};
+			struct pptp_framer f;
+
+			pptp_framer_init(&f);
+			assert_int_equal(pptp_framer_feed(&f, sli, 5, on_message, &seen), 0);
+			pptp_framer_seek(&f);
+			for (size_t at = lost; at < sizeof(stream); at += step)
+				assert_int_equal(
+				    pptp_framer_feed(&f, stream + at,
+					sizeof(stream) - at < step ? sizeof(stream) - at : step,
+					on_message, &seen),
+				    0);
+			if (lost == 0) { /* nothing to seek: it is trusted again at once */
+				assert_int_equal(seen.count, 3);
+				continue;
+			}
+			assert_int_equal(seen.count, 1);
+			assert_int_equal(seen.messages[0].type, PPTP_ECHO_RP);
+			assert_false(f.seeking);
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -545,6 +627,9 @@ main(void)
 	    cmocka_unit_test(test_framer_faults),
 	    cmocka_unit_test(test_framer_unknown_type),
 	    cmocka_unit_test(test_framer_stops_when_told),
+	    cmocka_unit_test(test_framer_continues),
+	    cmocka_unit_test(test_framer_continues_from_no_nonsense),
+	    cmocka_unit_test(test_framer_seeks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
