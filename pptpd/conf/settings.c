@@ -270,6 +270,19 @@ settings_check(struct settings *s, const char *file, struct conf_errors *e)
 	return e->errors > errors_before ? -1 : 0;
 }
 
+int
+settings_default_name(struct settings *s, const char *host)
+{
+	char *name = s->name[0] == '\0' ? strdup(host) : s->name;
+
+	if (name == NULL)
+		return -1;
+	if (name != s->name)
+		free(s->name);
+	s->name = name;
+	return 0;
+}
+
 const char *
 settings_needs_restart(const struct settings *old, const struct settings *new)
 {

@@ -61,7 +61,7 @@ struct settings {
 	unsigned control_timeout_s; /* control-timeout: a connection without a call, default 60 */
 	bool standby;               /* role standby|active, default active */
 	/* options.pptpd: pppd's */
-	char *name;         /* name: default the empty string until the caller sets its host name */
+	char *name;         /* name: empty = the host's, see settings_default_name() */
 	bool use_host_name; /* usehostname: overrides name, which settings_check() then empties */
 	bool refuse_pap, refuse_chap, refuse_mschap,
 	    refuse_eap;                           /* as written; refused in any case */
@@ -93,6 +93,11 @@ int settings_parse_options(
  * `connections` warns, the one warning for ignored options.
  */
 int settings_check(struct settings *s, const char *file, struct conf_errors *e);
+/*
+ * The server's name where the files give none: the host's, whole, as pppd takes it. After
+ * settings_check(). 0, or -1 on ENOMEM.
+ */
+int settings_default_name(struct settings *s, const char *host);
 /*
  * Both files again as text; parsing it gives the same settings (print → parse → print is a
  * fixpoint), but for `ignored`: what means nothing here is not printed. Either file may be NULL.

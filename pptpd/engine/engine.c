@@ -60,7 +60,7 @@ link_config(struct ppp_config *p, const struct settings *s)
 
 /* The monitor has checked the files; what fails here is a difference between the two, or memory. */
 static struct engine_config *
-parse_config(const struct priv_files *f)
+parse_config(const struct priv_files *f, const char *host)
 {
 	struct engine_config *c = calloc(1, sizeof *c);
 	struct conf_errors e = {0};
@@ -73,6 +73,7 @@ parse_config(const struct priv_files *f)
 	    settings_parse_main(c->settings, f->conf_name, f->conf, &e) < 0 ||
 	    settings_parse_options(c->settings, f->options_name, f->options, &e) < 0 ||
 	    settings_check(c->settings, f->conf_name, &e) < 0 ||
+	    settings_default_name(c->settings, host) < 0 ||
 	    (c->secrets = secrets_parse(f->secrets_name, f->secrets, &e)) == NULL) {
 		log_warn("configuration not usable errors=%u first=\"%s\"", e.errors,
 		    e.text != NULL ? log_quote(e.text, strcspn(e.text, "\n")) : "out of memory");
@@ -124,7 +125,7 @@ static void
 on_files(void *arg, struct priv_files *f)
 {
 	struct engine *e = arg;
-	struct engine_config *c = parse_config(f);
+	struct engine_config *c = parse_config(f, e->host);
 	struct ip_list addresses = {0};
 	int rc;
 
@@ -362,7 +363,7 @@ engine_init(struct engine *e, struct priv_start *s)
 	if (getrandom(&e->boot_id, sizeof e->boot_id, 0) < 0)
 		return -1;
 	e->next_call_id = (uint16_t)(e->boot_id ^ e->boot_id >> 16);
-	e->config = parse_config(&s->files);
+	e->config = parse_config(&s->files, e->host);
 	priv_files_fini(&s->files);
 	if (e->config == NULL)
 		return -1;
@@ -421,6 +422,7 @@ engine_run(void)
 		goto out;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)gethostname(e->host, sizeof e->host - 1);
 	json_object_seed(0); /* reads the random device: impossible later */
 	if ((e->loop = loop_new()) == NULL || sandbox_engine() < 0) {
 		log_warn("engine not started error=\"%s\"", strerror(errno));

@@ -67,6 +67,7 @@ struct engine {
 	struct engine_config *config;
 	struct pool *pool;
 	char node[64];
+	char host[256]; /* the server's name where the files give none */
 	enum engine_role role;
 	unsigned workers;
 	bool listening, stopping;
