@@ -116,6 +116,14 @@ pool_addresses(const struct engine_config *c, struct ip_list *out)
 	return rc;
 }
 
+static bool
+wants_debug(const struct engine *e)
+{
+	const struct settings *s = e->config->settings;
+
+	return e->debug || s->debug || s->ppp_debug;
+}
+
 /*
  * SIGHUP: what comes later uses the new files; running sessions keep the settings that they began
  * with. Not the users: a login is judged by the newest file, and a session of a month must not keep
@@ -143,7 +151,7 @@ on_files(void *arg, struct priv_files *f)
 	e->config->secrets = NULL;
 	engine_config_unref(e->config);
 	e->config = c;
-	log_set_debug(c->settings->debug);
+	log_set_debug(wants_debug(e));
 	log_info("reloaded users=%zu pool=%u sessions=%u", secrets_count(c->secrets),
 	    pool_size(e->pool), e->n_sessions);
 }
@@ -360,6 +368,7 @@ engine_init(struct engine *e, struct priv_start *s)
 	TAILQ_INIT(&e->strangers);
 	STAILQ_INIT(&e->dead);
 	memcpy(e->node, s->node, sizeof e->node);
+	e->debug = s->debug;
 	if (getrandom(&e->boot_id, sizeof e->boot_id, 0) < 0)
 		return -1;
 	e->next_call_id = (uint16_t)(e->boot_id ^ e->boot_id >> 16);
@@ -367,7 +376,7 @@ engine_init(struct engine *e, struct priv_start *s)
 	priv_files_fini(&s->files);
 	if (e->config == NULL)
 		return -1;
-	log_set_debug(e->config->settings->debug || log_debugging());
+	log_set_debug(wants_debug(e));
 	limit_sockets(e);
 	if (pool_addresses(e->config, &addresses) == 0)
 		e->pool = pool_new(&addresses);

@@ -68,6 +68,7 @@ struct engine {
 	struct pool *pool;
 	char node[64];
 	char host[256]; /* the server's name where the files give none */
+	bool debug;     /* asked for on the command line */
 	enum engine_role role;
 	unsigned workers;
 	bool listening, stopping;
