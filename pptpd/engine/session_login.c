@@ -90,17 +90,21 @@ take_address(struct session *s, const char *user, const struct secret *secret)
 
 /* ---- the secrets ---- */
 
+/* nt_hash is written if it matches: an entry that does not leaves that of an earlier one alone. */
 static bool
 secret_matches(const struct secret *secret, const struct ppp_verify *v, uint8_t nt_hash[static 16])
 {
-	uint8_t want[MSCHAP_NT_RESPONSE_LEN];
-	bool same;
+	uint8_t hash[16] = {0}, want[MSCHAP_NT_RESPONSE_LEN];
+	bool same = false;
 
-	if (mschap_nt_hash(secret->password, nt_hash) < 0)
-		return false;
-	mschap_nt_response(v->auth_challenge, v->peer_challenge, v->hash_name, nt_hash, want);
-	same = mschap_equal(want, v->nt_response, sizeof want);
-	explicit_bzero(want, sizeof want);
+	if (mschap_nt_hash(secret->password, hash) == 0) {
+		mschap_nt_response(v->auth_challenge, v->peer_challenge, v->hash_name, hash, want);
+		same = mschap_equal(want, v->nt_response, sizeof want);
+		explicit_bzero(want, sizeof want);
+	}
+	if (same)
+		memcpy(nt_hash, hash, sizeof hash);
+	explicit_bzero(hash, sizeof hash);
 	return same;
 }
 
