@@ -478,6 +478,52 @@ ctrl_on_message(void *arg, const struct pptp_message *m)
 
 /* ---- the beginning ---- */
 
+/* A connection that is not taken, until the monitor has marked it: a guard holds other FINs back.
+ */
+struct refused {
+	struct engine *engine;
+	struct reap reap;
+	int fd;
+};
+
+static void
+free_refused(void *object)
+{
+	struct refused *r = object;
+
+	r->engine->n_sockets--;
+	free(r);
+}
+
+static void
+refused_marked(void *arg, int err)
+{
+	struct refused *r = arg;
+
+	if (err != 0)
+		log_debug("closing mark not set error=\"%s\"", strerror(err));
+	close(r->fd);
+	engine_reap(r->engine, &r->reap, free_refused, r);
+}
+
+static void
+refuse_socket(struct engine *e, int fd)
+{
+	struct refused *r;
+
+	if (e->role != ROLE_ACTIVE) { /* the other gateway speaks for this address */
+		priv_silent_close(e->priv, fd);
+		return;
+	}
+	if ((r = malloc(sizeof *r)) == NULL) {
+		close(fd);
+		return;
+	}
+	*r = (struct refused){.engine = e, .fd = fd};
+	e->n_sockets++;
+	priv_mark_closing(e->priv, fd, refused_marked, r);
+}
+
 void
 ctrl_accept(struct engine *e, int fd, const struct tcp_snapshot *t)
 {
@@ -485,14 +531,14 @@ ctrl_accept(struct engine *e, int fd, const struct tcp_snapshot *t)
 
 	e->stats.accepted++;
 	if (!ctrl_admit(e, t)) {
-		close(fd);
+		refuse_socket(e, fd);
 		return;
 	}
 	if ((c = calloc(1, sizeof *c)) == NULL || io_init(&c->io, e->loop, fd, ctrl_io_cb, c) < 0) {
 		log_warn("control connection refused peer=%s reason=\"out of memory\"",
 		    conf_ipv4(t->peer_ip));
 		free(c);
-		close(fd);
+		refuse_socket(e, fd);
 		return;
 	}
 	c->engine = e;
