@@ -32,6 +32,8 @@ struct waiting {
 static struct {
 	struct waiting guard[64];
 	unsigned n_guard;
+	struct waiting mark;
+	bool hold_mark;  /* answer later */
 	bool hold_guard; /* answer later */
 	int guard_error;
 	unsigned call_adds, call_dels, listens, silent_closes, marked, detached, frames, resets;
@@ -77,7 +79,9 @@ priv_mark_closing(struct priv *p, int fd, priv_done_fn *done, void *arg)
 	fake.marked++;
 	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len), 0);
 	fake.resets += l.l_onoff != 0 && l.l_linger == 0;
-	done(arg, 0);
+	fake.mark = (struct waiting){done, arg};
+	if (!fake.hold_mark)
+		done(arg, 0);
 }
 
 void
@@ -206,18 +210,24 @@ static const char options_text[] =
     "name pptpd\nrequire-mschap-v2\nrequire-mppe-128\nlcp-max-configure 200\n";
 static const char secrets_text[] = "api-client pptpd secret 10.8.0.9\n";
 
-/* A reload. */
+/* A reload: texts behind those that the fixture has. */
+static void
+read_files_with(const char *more_conf, const char *options, const char *more_secrets)
+{
+	char conf[512], secrets[256], opts[256];
+	char n1[] = "pptpd.conf", n2[] = "options.pptpd", n3[] = "chap-secrets";
+	struct priv_files f = {n1, n2, n3, conf, opts, secrets};
+
+	snprintf(conf, sizeof conf, "%s%s", conf_text, more_conf);
+	snprintf(opts, sizeof opts, "%s", options);
+	snprintf(secrets, sizeof secrets, "%s%s", secrets_text, more_secrets);
+	on_files(&eng, &f);
+}
+
 static void
 read_files(void)
 {
-	char conf[sizeof conf_text], options[sizeof options_text], secrets[sizeof secrets_text];
-	char n1[] = "pptpd.conf", n2[] = "options.pptpd", n3[] = "chap-secrets";
-	struct priv_files f = {n1, n2, n3, conf, options, secrets};
-
-	memcpy(conf, conf_text, sizeof conf);
-	memcpy(options, options_text, sizeof options);
-	memcpy(secrets, secrets_text, sizeof secrets);
-	on_files(&eng, &f);
+	read_files_with("", options_text, "");
 }
 
 static int
@@ -240,7 +250,8 @@ setup(void **state)
 	STAILQ_INIT(&eng.dead);
 	timer_init(&eng.reaper, eng.loop, reaper_cb, &eng);
 	timer_init(&eng.stop_timer, eng.loop, stop_cb, &eng);
-	eng.config = parse_config(&f);
+	strcpy(eng.host, "gw1.example");
+	eng.config = parse_config(&f, eng.host);
 	assert_non_null(eng.config);
 	assert_int_equal(pool_addresses(eng.config, &addresses), 0);
 	eng.pool = pool_new(&addresses);
@@ -668,6 +679,33 @@ test_caps(void **state)
 		close(c[i].fd);
 }
 
+/* The FIN of one that is refused leaves when it bears the closing mark, not before. */
+static void
+test_refusal_is_marked(void **state)
+{
+	struct client c[4];
+
+	for (unsigned i = 0; i < 3; i++)
+		c[i] = established(1);
+	fake.hold_mark = true;
+	c[3] = client_from(1); /* connections-per-address 3 */
+	assert_null(c[3].ctrl);
+	assert_int_equal(fake.marked, 1);
+	assert_int_equal(eng.n_sockets, 4);
+	expect_silence(&c[3]);
+	fake.mark.done(fake.mark.arg, 0);
+	expect_closed(&c[3]);
+	assert_int_equal(eng.n_sockets, 3);
+	fake.hold_mark = false;
+	eng.role = ROLE_STANDBY; /* it was on its way when we were demoted */
+	c[3] = client_from(2);
+	assert_null(c[3].ctrl);
+	assert_int_equal(fake.silent_closes, 1);
+	assert_int_equal(fake.marked, 1);
+	for (unsigned i = 0; i < 4; i++)
+		close(c[i].fd);
+}
+
 /* Strangers hold every place: after some seconds the oldest makes room, a login never does. */
 static void
 test_strangers_make_room(void **state)
@@ -1014,6 +1052,64 @@ test_reloads_under_a_session(void **state)
 	close(c.fd);
 }
 
+/* Without `name`, and with `usehostname`, the server field of chap-secrets means the host. */
+static void
+test_host_name(void **state)
+{
+	static const char *const options[] = {"refuse-pap\n", "name pptpd\nusehostname\n"};
+	const struct secret *found[4];
+
+	for (unsigned i = 0; i < 2; i++) {
+		read_files();
+		assert_string_equal(eng.config->ppp.name, "pptpd");
+		read_files_with("", options[i], "u gw1.example pass *\nv gw2.example pass *\n");
+		assert_string_equal(eng.config->settings->name, "gw1.example");
+		assert_string_equal(eng.config->ppp.name, "gw1.example");
+		assert_int_equal(
+		    secrets_find(eng.config->secrets, "u", eng.config->settings->name, found, 4),
+		    1);
+		assert_int_equal(
+		    secrets_find(eng.config->secrets, "v", eng.config->settings->name, found, 4),
+		    0);
+	}
+}
+
+/* The command line, the daemon's file and the options: each asks for debug, a reload keeps it. */
+static void
+test_debug(void **state)
+{
+	read_files();
+	assert_false(log_debugging());
+	read_files_with("debug\n", options_text, "");
+	assert_true(log_debugging());
+	read_files_with("", "name pptpd\ndebug\n", "");
+	assert_true(log_debugging());
+	read_files();
+	assert_false(log_debugging());
+	eng.debug = true;
+	read_files();
+	assert_true(log_debugging());
+	log_set_debug(false);
+}
+
+/* An entry that matches and has no address to give, then one with another password. */
+static void
+test_hash_of_the_entry_that_matches(void **state)
+{
+	static const uint8_t auth[16] = {1}, peer[16] = {2};
+	uint8_t got[16], want[16], response[24];
+	const struct ppp_verify v = {"twice", "twice", auth, peer, response};
+	struct client c = established(1);
+
+	read_files_with("", options_text, "twice pptpd first -\ntwice pptpd second 10.8.0.4\n");
+	assert_int_equal(mschap_nt_hash("first", want), 0);
+	mschap_nt_response(auth, peer, "twice", want, response);
+	call(&c, 1);
+	assert_true(session_verify(TAILQ_FIRST(&c.ctrl->sessions), &v, got));
+	assert_memory_equal(got, want, sizeof want);
+	close(c.fd);
+}
+
 /* The pool of 8 addresses has one that a user owns: nobody else gets it, after a reload neither. */
 static void
 test_static_addresses_are_kept(void **state)
@@ -1053,6 +1149,7 @@ main(void)
 	    TEST(test_login_replaces_a_call_of_its_own_connection),
 	    TEST(test_half_open_limit_and_timeout),
 	    TEST(test_caps),
+	    TEST(test_refusal_is_marked),
 	    TEST(test_strangers_make_room),
 	    TEST(test_strangers_calls_make_room),
 	    TEST(test_open_files),
@@ -1071,6 +1168,9 @@ main(void)
 	    TEST(test_stop_tells_the_clients),
 	    TEST(test_reloads_under_a_session),
 	    TEST(test_static_addresses_are_kept),
+	    TEST(test_host_name),
+	    TEST(test_debug),
+	    TEST(test_hash_of_the_entry_that_matches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
