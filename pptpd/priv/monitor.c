@@ -113,7 +113,7 @@ static int
 send_start(struct monitor *m)
 {
 	struct priv_msg msg = {.type = PRIV_START};
-	int fds[3 + 2 * DP_WORKERS_MAX], rc, files = priv_files_pack(&m->conf.files);
+	int fds[4 + 2 * DP_WORKERS_MAX], rc, files = priv_files_pack(&m->conf.files);
 	size_t n = 0;
 
 	priv_files_fini(&m->conf.files);
@@ -127,6 +127,7 @@ send_start(struct monitor *m)
 	msg.start.bind_ip = m->listen_ip;
 	fds[n++] = m->control_fd;
 	fds[n++] = files;
+	fds[n++] = m->replica_fd;
 	if (msg.start.steering)
 		fds[n++] = m->steer_fd;
 	memcpy(&fds[n], m->gre_fds, m->workers * sizeof(int));
@@ -190,6 +191,7 @@ handle_packet(struct monitor *m)
 	if (rc <= 0)
 		return -1;
 	m->verbs.now_ms = loop_now_ms(m->loop);
+	watchdog_heard(&m->watchdog);
 	verbs_run(&m->verbs, &p);
 	priv_packet_close(&p);
 	return 1;
@@ -271,6 +273,31 @@ accept_timer_cb(void *arg)
 	monitor_watch(arg);
 }
 
+/* The engine's loop */
+
+static void
+watchdog_cb(void *arg)
+{
+	struct monitor *m = arg;
+
+	if (m->stopping || m->socket_ended || m->reaped) /* the kill timer's business */
+		return;
+	timer_set(&m->watchdog_timer, WATCHDOG_TICK_MS);
+	switch (watchdog_tick(&m->watchdog, loop_now_ms(m->loop))) {
+	case WATCHDOG_ASK:
+		monitor_tell(m, &(struct priv_msg){.type = PRIV_PING}, -1);
+		break;
+	case WATCHDOG_KILL:
+		log_warn("engine does not answer, killing it pid=%d silent_ms=%u", (int)m->engine,
+		    WATCHDOG_TICKS * WATCHDOG_TICK_MS);
+		kill(m->engine, SIGKILL);
+		timer_cancel(&m->watchdog_timer);
+		break;
+	case WATCHDOG_WAIT:
+		break;
+	}
+}
+
 /* Signals and the end */
 
 static void
@@ -349,8 +376,10 @@ start_loop(struct monitor *m)
 		return -1;
 	timer_init(&m->kill_timer, m->loop, kill_timer_cb, m);
 	timer_init(&m->accept_timer, m->loop, accept_timer_cb, m);
-	m->limit = log_limit_new(60, 2);
-	m->calls = calls_new(m->loop, monitor_effects.answer, m);
+	timer_init(&m->watchdog_timer, m->loop, watchdog_cb, m);
+	timer_set(&m->watchdog_timer, WATCHDOG_TICK_MS);
+	m->limit = log_limit_new(60, 4);
+	m->calls = calls_new(m->loop, monitor_answer_call, m);
 	if (m->limit == NULL || m->calls == NULL)
 		return -1;
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
@@ -363,7 +392,8 @@ start_loop(struct monitor *m)
 	    .n_statics = m->conf.n_statics,
 	    .ops = &monitor_effects,
 	    .arg = m,
-	    .limit = m->limit};
+	    .limit = m->limit,
+	    .listen = m->listen_ip};
 	monitor_watch(m);
 	return 0;
 }
@@ -376,6 +406,7 @@ end_loop(struct monitor *m)
 	calls_free(m->calls);
 	timer_cancel(&m->kill_timer);
 	timer_cancel(&m->accept_timer);
+	timer_cancel(&m->watchdog_timer);
 	io_fini(&m->priv_io);
 	io_fini(&m->listen_io);
 	for (size_t i = 0; i < sizeof(m->sigs) / sizeof(m->sigs[0]); i++)

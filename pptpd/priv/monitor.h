@@ -24,6 +24,7 @@
 #include "pptpd/priv/priv.h"
 #include "pptpd/priv/priv_wire.h"
 #include "pptpd/priv/table.h"
+#include "pptpd/priv/watchdog.h"
 
 /* One reading of the configuration. */
 struct monitor_conf {
@@ -46,10 +47,11 @@ struct monitor {
 	gid_t gid;
 	/* in the file system; emptied when not (or no longer) ours to remove */
 	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char replica_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	char pid_path[PATH_MAX], wtmp_path[PATH_MAX];
 	int pid_fd; /* locked while we live */
 	/* the engine's: closed here once it has them */
-	int control_fd, steer_fd, gre_fds[DP_WORKERS_MAX], tun_fds[DP_WORKERS_MAX];
+	int control_fd, replica_fd, steer_fd, gre_fds[DP_WORKERS_MAX], tun_fds[DP_WORKERS_MAX];
 	unsigned workers;
 	/* ours */
 	struct netlink netlink;
@@ -70,16 +72,18 @@ struct monitor {
 	struct loop *loop;
 	struct io priv_io, listen_io;
 	struct sig sigs[4];
-	struct timer kill_timer, accept_timer;
+	struct timer kill_timer, accept_timer, watchdog_timer;
+	struct watchdog watchdog;
 };
 
 /* All with the log as the place for errors; 0 or -1. */
 int monitor_open(struct monitor *m);
 int monitor_open_listener(struct monitor *m); /* bound, not listening */
 void monitor_close_engine_fds(struct monitor *m);
-void monitor_close(struct monitor *m); /* removes socket, pid file, routes, proxy neighbours */
+void monitor_close(struct monitor *m); /* removes sockets, pid file, routes, proxy neighbours */
 
 extern const struct verb_ops monitor_effects;
+void monitor_answer_call(void *arg, uint32_t id, int err); /* for calls_new() */
 /* Reads everything again; 0, or EINVAL (each error logged) and the old stays. */
 int monitor_reload(struct monitor *m);
 /* Sends or queues for the engine, and watches what is to be watched then. fd: owned if >= 0. */

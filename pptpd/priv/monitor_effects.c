@@ -16,7 +16,9 @@
 #include <utmp.h>
 
 #include "common/marks.h"
+#include "pptpd/priv/announce.h"
 #include "pptpd/priv/monitor.h"
+#include "pptpd/priv/sniffer.h"
 #include "pptpd/priv/tcp_snapshot.h"
 
 #define BACKLOG 1024
@@ -67,29 +69,65 @@ add_route(struct monitor *m, uint32_t ip)
 	return netlink_route_add(&m->netlink, m->tun_ifindex, ip);
 }
 
+/* The interface that answers ARP for ip from now on, 0 = none (logged). */
+static unsigned
+add_proxy(struct monitor *m, uint32_t ip)
+{
+	unsigned proxy = netlink_proxy_interface(ip, m->tun_ifindex), suppressed;
+
+	if (proxy == 0 || netlink_proxy_add(&m->netlink, proxy, ip) < 0) {
+		int err = errno;
+
+		if (log_limit_ok(m->limit, 2, loop_now_ms(m->loop), &suppressed))
+			log_warn("no proxy ARP ip=%s reason=\"%s\" suppressed=%u", conf_ipv4(ip),
+			    proxy == 0 ? "no interface has its network" : strerror(err),
+			    suppressed);
+		return 0;
+	}
+	if (announce_address(proxy, ip) < 0 &&
+	    log_limit_ok(m->limit, 3, loop_now_ms(m->loop), &suppressed))
+		log_warn("address not announced ip=%s error=\"%m\" suppressed=%u", conf_ipv4(ip),
+		    suppressed);
+	return proxy;
+}
+
+static void
+drop_proxy(struct monitor *m, unsigned proxy, uint32_t ip)
+{
+	if (proxy != 0)
+		(void)netlink_proxy_delete(&m->netlink, proxy, ip);
+}
+
+/* The route is there already: of a standby that is promoted, or of one that was demoted. */
 static int
-do_route_add(void *arg, uint32_t ip)
+serve_route(struct monitor *m, uint32_t ip, uint32_t *proxy, bool wanted)
+{
+	if (!wanted && *proxy != 0) {
+		drop_proxy(m, *proxy, ip);
+		*proxy = 0;
+	} else if (wanted && *proxy == 0) {
+		*proxy = add_proxy(m, ip);
+	}
+	return 0;
+}
+
+static int
+do_route_add(void *arg, uint32_t ip, bool serve)
 {
 	struct monitor *m = arg;
-	unsigned proxy = 0;
+	uint32_t *known = table_find(&m->routes, ip);
+	bool wanted = serve && m->conf.settings->proxyarp;
+	unsigned proxy;
 
-	if (table_find(&m->routes, ip) != NULL)
-		return 0;
+	if (known != NULL)
+		return serve_route(m, ip, known, wanted);
 	if (add_route(m, ip) < 0)
 		return errno;
-	if (m->conf.settings->proxyarp) {
-		proxy = netlink_proxy_interface(ip, m->tun_ifindex);
-		if (proxy == 0 || netlink_proxy_add(&m->netlink, proxy, ip) < 0) {
-			log_warn("no proxy ARP ip=%s reason=\"%s\"", conf_ipv4(ip),
-			    proxy == 0 ? "no interface has its network" : strerror(errno));
-			proxy = 0;
-		}
-	}
+	proxy = wanted ? add_proxy(m, ip) : 0;
 	if (table_put(&m->routes, ip, proxy) == 0)
 		return 0;
 	netlink_route_delete(&m->netlink, m->tun_ifindex, ip);
-	if (proxy != 0)
-		netlink_proxy_delete(&m->netlink, proxy, ip);
+	drop_proxy(m, proxy, ip);
 	return ENOMEM;
 }
 
@@ -122,6 +160,30 @@ static int
 do_silent_close(void *arg, int fd)
 {
 	return tcp_silence(fd) < 0 ? errno : 0;
+}
+
+static int
+do_restore(void *arg, const struct tcp_restore *r)
+{
+	return tcp_restore_open(r, tcp_wall_ms());
+}
+
+static int
+do_sniffer(void *arg)
+{
+	return sniffer_open(((struct monitor *)arg)->listen_ip);
+}
+
+static int
+do_probe(void *arg, int fd)
+{
+	return tcp_probe(fd) < 0 ? errno : 0;
+}
+
+static void
+do_pong(void *arg)
+{
+	watchdog_answered(&((struct monitor *)arg)->watchdog);
 }
 
 static int
@@ -161,10 +223,18 @@ do_wtmp(void *arg, uint16_t call_id, const char *user, uint32_t peer_ip)
 }
 
 static void
-do_answer(void *arg, uint32_t id, int err)
+do_answer(void *arg, uint32_t id, int fd, int err)
 {
-	monitor_tell(
-	    arg, &(struct priv_msg){.type = PRIV_REPLY, .id = id, .err = (uint32_t)err}, -1);
+	struct priv_msg msg = {
+	    .type = fd >= 0 ? PRIV_REPLY_FD : PRIV_REPLY, .id = id, .err = (uint32_t)err};
+
+	monitor_tell(arg, &msg, fd);
+}
+
+void
+monitor_answer_call(void *arg, uint32_t id, int err)
+{
+	do_answer(arg, id, -1, err);
 }
 
 const struct verb_ops monitor_effects = {
@@ -176,6 +246,10 @@ const struct verb_ops monitor_effects = {
     .silent_close = do_silent_close,
     .reload = do_reload,
     .wtmp = do_wtmp,
+    .restore = do_restore,
+    .sniffer = do_sniffer,
+    .probe = do_probe,
+    .pong = do_pong,
     .is_call = tcp_is_call,
     .answer = do_answer,
 };

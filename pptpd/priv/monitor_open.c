@@ -25,9 +25,10 @@
 
 #include "common/marks.h"
 #include "pptpd/priv/monitor.h"
+#include "pptpd/priv/sock_diag.h"
+#include "pptpd/wire/pptp.h"
 
 #define TUN_NAME      "pppha0"
-#define PPTP_PORT     1723
 #define NOFILE_WANTED 65536
 #define ORPHAN_TRIES  100 /* of 20 ms: an engine whose monitor was killed is about to die */
 
@@ -151,14 +152,16 @@ somebody_answers(const struct sockaddr_un *sa)
 	return true;
 }
 
+/* made: where the path goes once the socket is ours to remove. */
 static int
-open_control_socket(struct monitor *m)
+open_unix_socket(
+    const struct monitor *m, const char *path, int *fd, char made[static sizeof(m->socket_path)])
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	mode_t mask;
 	int rc;
 
-	if (below_root(m, sa.sun_path, sizeof(sa.sun_path), "/run/pptp-ha/pptpd.sock") < 0)
+	if (below_root(m, sa.sun_path, sizeof(sa.sun_path), path) < 0)
 		return -1;
 	if (somebody_answers(&sa)) {
 		log_warn("already running socket=%s", sa.sun_path);
@@ -166,23 +169,31 @@ open_control_socket(struct monitor *m)
 	}
 	if (unlink(sa.sun_path) < 0 && errno != ENOENT)
 		goto failed;
-	m->control_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (m->control_fd < 0)
+	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (*fd < 0)
 		goto failed;
 	mask = umask(0117);
-	rc = bind(m->control_fd, (const struct sockaddr *)&sa, sizeof(sa));
+	rc = bind(*fd, (const struct sockaddr *)&sa, sizeof(sa));
 	umask(mask);
 	if (rc < 0)
 		goto failed;
-	memcpy(m->socket_path, sa.sun_path, sizeof(sa.sun_path));
+	memcpy(made, sa.sun_path, sizeof(sa.sun_path));
 	/* Our own user's other programs may ask; those of a shared one may not. */
 	if (strcmp(m->user, "nobody") != 0 && chown(sa.sun_path, (uid_t)-1, m->gid) < 0)
 		goto failed;
-	if (listen(m->control_fd, 64) == 0)
+	if (listen(*fd, 64) == 0)
 		return 0;
 failed:
-	log_warn("cannot open control socket path=%s error=\"%m\"", sa.sun_path);
+	log_warn("cannot open socket path=%s error=\"%m\"", sa.sun_path);
 	return -1;
+}
+
+static int
+open_sockets(struct monitor *m)
+{
+	if (open_unix_socket(m, "/run/pptp-ha/pptpd.sock", &m->control_fd, m->socket_path) < 0)
+		return -1;
+	return open_unix_socket(m, "/run/pptp-ha/replica.sock", &m->replica_fd, m->replica_path);
 }
 
 /* Tunnel side */
@@ -280,22 +291,38 @@ monitor_open_listener(struct monitor *m)
 	return -1;
 }
 
+/*
+ * What the kernel keeps of a former engine's connections: the peer may continue them, and this node
+ * after it. Nobody does from these sockets.
+ */
+static void
+end_orphans(const struct monitor *m)
+{
+	int n = sock_diag_end_orphans(m->listen_ip, PPTP_PORT);
+
+	if (n < 0)
+		log_warn("connections of a former engine stay error=\"%m\"");
+	else if (n > 0)
+		log_info("connections of a former engine ended connections=%d", n);
+}
+
 /* All of it */
 
 int
 monitor_open(struct monitor *m)
 {
-	m->pid_fd = m->control_fd = m->steer_fd = m->listen_fd = m->netlink.fd = -1;
+	m->pid_fd = m->control_fd = m->replica_fd = m->steer_fd = m->listen_fd = m->netlink.fd = -1;
 	for (unsigned i = 0; i < DP_WORKERS_MAX; i++)
 		m->gre_fds[i] = m->tun_fds[i] = -1;
 	m->listen_ip = m->conf.settings->listen;
 	raise_descriptor_limit();
 	if (find_user(m) < 0 ||
 	    below_root(m, m->wtmp_path, sizeof(m->wtmp_path), "/var/log/wtmp") < 0 ||
-	    make_run_folder(m) < 0 || open_pid_file(m) < 0 || open_control_socket(m) < 0)
+	    make_run_folder(m) < 0 || open_pid_file(m) < 0 || open_sockets(m) < 0)
 		return -1;
 	if (open_tun(m) < 0 || open_gre(m) < 0 || set_addresses(m) < 0)
 		return -1;
+	end_orphans(m);
 	return monitor_open_listener(m);
 }
 
@@ -311,6 +338,7 @@ void
 monitor_close_engine_fds(struct monitor *m)
 {
 	close_fd(&m->control_fd);
+	close_fd(&m->replica_fd);
 	close_fd(&m->steer_fd);
 	for (unsigned i = 0; i < DP_WORKERS_MAX; i++) {
 		close_fd(&m->gre_fds[i]);
@@ -336,6 +364,8 @@ monitor_close(struct monitor *m)
 	netlink_close(&m->netlink);
 	if (m->socket_path[0] != '\0')
 		unlink(m->socket_path);
+	if (m->replica_path[0] != '\0')
+		unlink(m->replica_path);
 	if (m->pid_path[0] != '\0')
 		unlink(m->pid_path);
 	close_fd(&m->pid_fd);

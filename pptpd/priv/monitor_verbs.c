@@ -7,10 +7,15 @@
 #include "pptpd/priv/monitor_verbs.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/conf.h"
+#include "pptpd/wire/pptp.h"
+
+#define WSCALE_MAX 14
+#define OPTIONS    (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE)
 
 #define LATER (-1) /* the effect answers by itself */
 
@@ -58,6 +63,28 @@ check_socket(const struct verbs *v, const struct priv_msg *m, int fd)
 	return v->ops->is_call(fd);
 }
 
+/* Continues what was accepted here or by the peer: our address, our port, a client's. */
+static bool
+check_restore(const struct verbs *v, const struct priv_msg *m, int fd)
+{
+	const struct tcp_snapshot *t = &m->restore.tcp;
+
+	if (m->id == 0 || t->local_port != PPTP_PORT || !is_unicast(t->local_ip) ||
+	    (v->listen != 0 && t->local_ip != v->listen))
+		return false;
+	if (!is_unicast(t->peer_ip) || t->peer_ip == t->local_ip || t->peer_port == 0)
+		return false;
+	return t->mss != 0 && (t->options & ~OPTIONS) == 0 && t->snd_wscale <= WSCALE_MAX &&
+	       t->rcv_wscale <= WSCALE_MAX;
+}
+
+/* An answer is wanted: it carries the descriptor. */
+static bool
+check_number(const struct verbs *v, const struct priv_msg *m, int fd)
+{
+	return m->id != 0;
+}
+
 static int
 run_listen(const struct verbs *v, const struct priv_msg *m, int fd)
 {
@@ -74,7 +101,7 @@ run_call(const struct verbs *v, const struct priv_msg *m, int fd)
 static int
 run_route_add(const struct verbs *v, const struct priv_msg *m, int fd)
 {
-	return v->ops->route_add(v->arg, m->ip);
+	return v->ops->route_add(v->arg, m->ip, m->on);
 }
 
 static int
@@ -107,6 +134,40 @@ run_wtmp(const struct verbs *v, const struct priv_msg *m, int fd)
 	return v->ops->wtmp(v->arg, m->call_id, m->user, m->ip);
 }
 
+static int
+run_probe(const struct verbs *v, const struct priv_msg *m, int fd)
+{
+	return v->ops->probe(v->arg, fd);
+}
+
+static int
+answer_made(const struct verbs *v, const struct priv_msg *m, int made)
+{
+	if (made < 0)
+		return errno;
+	v->ops->answer(v->arg, m->id, made, 0);
+	return LATER;
+}
+
+static int
+run_restore(const struct verbs *v, const struct priv_msg *m, int fd)
+{
+	return answer_made(v, m, v->ops->restore(v->arg, &m->restore));
+}
+
+static int
+run_sniffer(const struct verbs *v, const struct priv_msg *m, int fd)
+{
+	return answer_made(v, m, v->ops->sniffer(v->arg));
+}
+
+static int
+run_pong(const struct verbs *v, const struct priv_msg *m, int fd)
+{
+	v->ops->pong(v->arg);
+	return 0;
+}
+
 static const struct verb_row rows[PRIV_TYPE_END] = {
     [PRIV_LISTEN] = {NULL, run_listen},
     [PRIV_CALL_ADD] = {check_call, run_call},
@@ -117,6 +178,10 @@ static const struct verb_row rows[PRIV_TYPE_END] = {
     [PRIV_SILENT_CLOSE] = {check_socket, run_silent_close},
     [PRIV_RELOAD] = {NULL, run_reload},
     [PRIV_WTMP] = {check_call, run_wtmp},
+    [PRIV_RESTORE] = {check_restore, run_restore},
+    [PRIV_PROBE] = {check_socket, run_probe},
+    [PRIV_SNIFFER] = {check_number, run_sniffer},
+    [PRIV_PONG] = {NULL, run_pong},
 };
 
 static int
@@ -154,5 +219,5 @@ verbs_run(struct verbs *v, const struct priv_packet *p)
 	int err = run_verb(v, p, &m);
 
 	if (err != LATER && m.id != 0)
-		v->ops->answer(v->arg, m.id, err);
+		v->ops->answer(v->arg, m.id, -1, err);
 }

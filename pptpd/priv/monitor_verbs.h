@@ -20,14 +20,20 @@
 struct verb_ops {
 	int (*listen)(void *arg, bool on);
 	void (*call)(void *arg, bool add, uint32_t peer_ip, uint16_t call_id, uint32_t id);
-	int (*route_add)(void *arg, uint32_t ip);
+	int (*route_add)(void *arg, uint32_t ip, bool serve);
 	int (*route_del)(void *arg, uint32_t ip);
 	int (*mark_closing)(void *arg, int fd);
 	int (*silent_close)(void *arg, int fd);
 	int (*reload)(void *arg);
 	int (*wtmp)(void *arg, uint16_t call_id, const char *user, uint32_t peer_ip);
+	/* A descriptor, which answer takes over; or -1 with errno. */
+	int (*restore)(void *arg, const struct tcp_restore *r);
+	int (*sniffer)(void *arg);
+	int (*probe)(void *arg, int fd);
+	void (*pong)(void *arg);
 	bool (*is_call)(int fd); /* one of our control connections */
-	void (*answer)(void *arg, uint32_t id, int err);
+	/* fd: -1, or the callee's. */
+	void (*answer)(void *arg, uint32_t id, int fd, int err);
 };
 
 struct verbs {
@@ -38,6 +44,7 @@ struct verbs {
 	void *arg;
 	struct log_limit *limit; /* may be NULL: silent */
 	uint64_t now_ms;
+	uint32_t listen; /* the address served, 0 = all: fixed at the start */
 };
 
 /* Runs one packet of the engine. Its descriptors stay the packet's. */

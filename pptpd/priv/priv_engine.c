@@ -27,6 +27,7 @@
 struct pending {
 	bool used;
 	priv_done_fn *done;
+	priv_fd_fn *fd_done; /* instead: the verb makes a descriptor */
 	void *arg;
 };
 
@@ -48,9 +49,10 @@ struct priv {
 static void
 take_fds(struct priv_start *s, const struct priv_msg *m, const int *fds)
 {
-	size_t at = 2;
+	size_t at = 3;
 
 	s->control_fd = fds[0];
+	s->replica_fd = fds[2];
 	s->steer_map_fd = m->start.steering ? fds[at++] : -1;
 	for (unsigned i = 0; i < DP_WORKERS_MAX; i++)
 		s->gre_fds[i] = s->tun_fds[i] = -1;
@@ -109,20 +111,36 @@ monitor_gone(struct priv *p)
 }
 
 static void
-on_reply(struct priv *p, uint32_t id, uint32_t err)
+finish(const struct pending *p, int fd, int err)
+{
+	if (p->fd_done != NULL)
+		p->fd_done(p->arg, fd, err);
+	else if (p->done != NULL)
+		p->done(p->arg, err);
+}
+
+/* fd is -1, or the verb's. */
+static void
+on_reply(struct priv *p, uint32_t id, int fd, uint32_t err)
 {
 	struct pending done;
 
 	if (id - p->head >= p->next - p->head || !p->ring[id & (p->ring_size - 1)].used) {
 		log_warn("monitor answered an unknown verb id=%u", id);
+		if (fd >= 0)
+			close(fd);
 		return;
 	}
 	done = p->ring[id & (p->ring_size - 1)];
 	p->ring[id & (p->ring_size - 1)].used = false;
 	while (p->head != p->next && !p->ring[p->head & (p->ring_size - 1)].used)
 		p->head++;
-	if (done.done != NULL)
-		done.done(done.arg, (int)err);
+	if (fd >= 0 && done.fd_done == NULL) {
+		log_warn("monitor sent a descriptor that nobody wants id=%u", id);
+		close(fd);
+		fd = -1;
+	}
+	finish(&done, fd, (int)err);
 }
 
 /* True if the descriptor (fd, -1 = lost on the way) has been taken over. */
@@ -145,7 +163,14 @@ on_message(struct priv *p, const struct priv_msg *m, int fd)
 		p->ops->on_stop(p->arg);
 		return false;
 	case PRIV_REPLY:
-		on_reply(p, m->id, m->err);
+		on_reply(p, m->id, -1, m->err);
+		return false;
+	case PRIV_REPLY_FD:
+		on_reply(p, m->id, fd, 0);
+		return true;
+	case PRIV_PING:
+		if (priv_queue_send(&p->out, &(struct priv_msg){.type = PRIV_PONG}, -1, false) < 0)
+			log_warn("cannot answer the monitor error=\"%m\"");
 		return false;
 	default:
 		log_warn("monitor sent a message that is not for the engine type=%s",
@@ -173,6 +198,8 @@ read_one(struct priv *p)
 	} else if (packet.n_fds != priv_msg_fds(&m)) {
 		log_warn("message of the monitor lost its descriptor type=%s reason=\"%s\"",
 		    priv_type_name(m.type), packet.fds_lost ? "too many open files" : "malformed");
+		if (m.type == PRIV_REPLY_FD)
+			on_reply(p, m.id, -1, EMFILE);
 	} else if (on_message(p, &m, packet.n_fds > 0 ? packet.fds[0] : -1)) {
 		packet.n_fds = 0;
 	}
@@ -275,7 +302,7 @@ next_id(struct priv *p)
 }
 
 static void
-verb(struct priv *p, struct priv_msg *m, int fd, priv_done_fn *done, void *arg)
+start_verb(struct priv *p, struct priv_msg *m, int fd, const struct pending *pending)
 {
 	if (p->gone) {
 		errno = EPIPE;
@@ -284,15 +311,20 @@ verb(struct priv *p, struct priv_msg *m, int fd, priv_done_fn *done, void *arg)
 	if (p->next - p->head >= p->ring_size - 1 && ring_grow(p) < 0)
 		goto failed;
 	m->id = next_id(p);
-	p->ring[m->id & (p->ring_size - 1)] = (struct pending){true, done, arg};
+	p->ring[m->id & (p->ring_size - 1)] = *pending;
 	if (priv_queue_send(&p->out, m, fd, false) == 0) {
 		want(p);
 		return;
 	}
 	p->ring[m->id & (p->ring_size - 1)].used = false;
 failed:
-	if (done != NULL)
-		done(arg, errno);
+	finish(pending, -1, errno);
+}
+
+static void
+verb(struct priv *p, struct priv_msg *m, int fd, priv_done_fn *done, void *arg)
+{
+	start_verb(p, m, fd, &(struct pending){.used = true, .done = done, .arg = arg});
 }
 
 void
@@ -316,9 +348,9 @@ priv_call_del(struct priv *p, uint32_t peer_ip, uint16_t call_id, priv_done_fn *
 }
 
 void
-priv_route_add(struct priv *p, uint32_t ip, priv_done_fn *done, void *arg)
+priv_route_add(struct priv *p, uint32_t ip, bool serve, priv_done_fn *done, void *arg)
 {
-	verb(p, &(struct priv_msg){.type = PRIV_ROUTE_ADD, .ip = ip}, -1, done, arg);
+	verb(p, &(struct priv_msg){.type = PRIV_ROUTE_ADD, .ip = ip, .on = serve}, -1, done, arg);
 }
 
 void
@@ -331,6 +363,26 @@ void
 priv_mark_closing(struct priv *p, int fd, priv_done_fn *done, void *arg)
 {
 	verb(p, &(struct priv_msg){.type = PRIV_MARK_CLOSING}, fd, done, arg);
+}
+
+void
+priv_restore(struct priv *p, const struct tcp_restore *r, priv_fd_fn *done, void *arg)
+{
+	start_verb(p, &(struct priv_msg){.type = PRIV_RESTORE, .restore = *r}, -1,
+	    &(struct pending){.used = true, .fd_done = done, .arg = arg});
+}
+
+void
+priv_probe(struct priv *p, int fd, priv_done_fn *done, void *arg)
+{
+	verb(p, &(struct priv_msg){.type = PRIV_PROBE}, fd, done, arg);
+}
+
+void
+priv_sniffer(struct priv *p, priv_fd_fn *done, void *arg)
+{
+	start_verb(p, &(struct priv_msg){.type = PRIV_SNIFFER}, -1,
+	    &(struct pending){.used = true, .fd_done = done, .arg = arg});
 }
 
 void

@@ -16,8 +16,12 @@
 #include <unistd.h>
 
 #include "common/cursor.h"
+#include "pptpd/priv/tcp_codec.h"
 
 #define FILES_MAX ((size_t)64 << 20)
+
+#define RESTORE_LEN (1 + 4 + TCP_SNAPSHOT_LEN + 4 + 4 + 2 + TCP_TAIL_MAX)
+_Static_assert(RESTORE_LEN <= PRIV_MSG_MAX, "a tail of full length fits");
 
 struct message_row {
 	const char *name;
@@ -87,39 +91,13 @@ get_start(struct rd *r, struct priv_msg *m)
 static void
 put_accepted(struct wr *w, const struct priv_msg *m)
 {
-	const struct tcp_snapshot *t = &m->tcp;
-
-	wr_u32(w, t->peer_ip);
-	wr_u32(w, t->local_ip);
-	wr_u16(w, t->peer_port);
-	wr_u16(w, t->local_port);
-	wr_u32(w, t->snd0);
-	wr_u32(w, t->rcv0);
-	wr_u16(w, t->mss);
-	wr_u8(w, t->options);
-	wr_u8(w, t->snd_wscale);
-	wr_u8(w, t->rcv_wscale);
-	wr_u32(w, t->tsval);
-	wr_u64(w, t->sampled_ms);
+	tcp_snapshot_encode(w, &m->tcp);
 }
 
 static void
 get_accepted(struct rd *r, struct priv_msg *m)
 {
-	struct tcp_snapshot *t = &m->tcp;
-
-	t->peer_ip = rd_u32(r);
-	t->local_ip = rd_u32(r);
-	t->peer_port = rd_u16(r);
-	t->local_port = rd_u16(r);
-	t->snd0 = rd_u32(r);
-	t->rcv0 = rd_u32(r);
-	t->mss = rd_u16(r);
-	t->options = rd_u8(r);
-	t->snd_wscale = rd_u8(r);
-	t->rcv_wscale = rd_u8(r);
-	t->tsval = rd_u32(r);
-	t->sampled_ms = rd_u64(r);
+	tcp_snapshot_decode(r, &m->tcp);
 }
 
 static void
@@ -171,13 +149,27 @@ get_call(struct rd *r, struct priv_msg *m)
 }
 
 static void
-put_route(struct wr *w, const struct priv_msg *m)
+put_route_add(struct wr *w, const struct priv_msg *m)
+{
+	wr_u32(w, m->ip);
+	wr_u8(w, m->on);
+}
+
+static void
+get_route_add(struct rd *r, struct priv_msg *m)
+{
+	m->ip = rd_u32(r);
+	m->on = get_bool(r);
+}
+
+static void
+put_route_del(struct wr *w, const struct priv_msg *m)
 {
 	wr_u32(w, m->ip);
 }
 
 static void
-get_route(struct rd *r, struct priv_msg *m)
+get_route_del(struct rd *r, struct priv_msg *m)
 {
 	m->ip = rd_u32(r);
 }
@@ -196,21 +188,54 @@ get_wtmp(struct rd *r, struct priv_msg *m)
 	get_string(r, m->user, sizeof(m->user));
 }
 
+static void
+put_restore(struct wr *w, const struct priv_msg *m)
+{
+	const struct tcp_restore *t = &m->restore;
+
+	tcp_snapshot_encode(w, &t->tcp);
+	wr_u32(w, t->snd);
+	wr_u32(w, t->rcv);
+	wr_u16(w, t->tail_len);
+	wr_copy(w, t->tail, t->tail_len < TCP_TAIL_MAX ? t->tail_len : TCP_TAIL_MAX);
+}
+
+static void
+get_restore(struct rd *r, struct priv_msg *m)
+{
+	struct tcp_restore *t = &m->restore;
+
+	tcp_snapshot_decode(r, &t->tcp);
+	t->snd = rd_u32(r);
+	t->rcv = rd_u32(r);
+	t->tail_len = rd_u16(r);
+	if (t->tail_len > TCP_TAIL_MAX)
+		rd_fail(r);
+	else
+		rd_copy(r, t->tail, t->tail_len);
+}
+
 static const struct message_row rows[PRIV_TYPE_END] = {
     [PRIV_START] = {"start", 0, put_start, get_start},
     [PRIV_ACCEPTED] = {"accepted", 1, put_accepted, get_accepted},
     [PRIV_FILES] = {"files", 1, put_nothing, get_nothing},
     [PRIV_STOP] = {"stop", 0, put_nothing, get_nothing},
     [PRIV_REPLY] = {"reply", 0, put_reply, get_reply},
+    [PRIV_REPLY_FD] = {"reply-fd", 1, put_nothing, get_nothing},
+    [PRIV_PING] = {"ping", 0, put_nothing, get_nothing},
     [PRIV_LISTEN] = {"listen", 0, put_listen, get_listen},
     [PRIV_CALL_ADD] = {"call-add", 0, put_call, get_call},
     [PRIV_CALL_DEL] = {"call-del", 0, put_call, get_call},
-    [PRIV_ROUTE_ADD] = {"route-add", 0, put_route, get_route},
-    [PRIV_ROUTE_DEL] = {"route-del", 0, put_route, get_route},
+    [PRIV_ROUTE_ADD] = {"route-add", 0, put_route_add, get_route_add},
+    [PRIV_ROUTE_DEL] = {"route-del", 0, put_route_del, get_route_del},
     [PRIV_MARK_CLOSING] = {"mark-closing", 1, put_nothing, get_nothing},
     [PRIV_SILENT_CLOSE] = {"silent-close", 1, put_nothing, get_nothing},
     [PRIV_RELOAD] = {"reload", 0, put_nothing, get_nothing},
     [PRIV_WTMP] = {"wtmp", 0, put_wtmp, get_wtmp},
+    [PRIV_RESTORE] = {"restore", 0, put_restore, get_restore},
+    [PRIV_PROBE] = {"probe", 1, put_nothing, get_nothing},
+    [PRIV_SNIFFER] = {"sniffer", 0, put_nothing, get_nothing},
+    [PRIV_PONG] = {"pong", 0, put_nothing, get_nothing},
 };
 
 const char *
@@ -223,7 +248,7 @@ size_t
 priv_msg_fds(const struct priv_msg *m)
 {
 	if (m->type == PRIV_START)
-		return 2u + m->start.steering + 2u * m->start.workers;
+		return 3u + m->start.steering + 2u * m->start.workers;
 	return rows[m->type].fds;
 }
 

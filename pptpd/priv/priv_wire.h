@@ -15,16 +15,18 @@
 #include "pptpd/priv/priv.h"
 
 #define PRIV_FDS_MAX  253 /* the kernel's limit for one message */
-#define PRIV_MSG_MAX  512
+#define PRIV_MSG_MAX  512 /* a connection to be restored with its tail: 308 */
 #define PRIV_USER_MAX 255
 
 enum priv_type {
 	/* monitor to engine */
-	PRIV_START = 1, /* control, files, [steering map], GRE sockets, TUN queues */
+	PRIV_START = 1, /* control, files, replica, [steering map], GRE sockets, TUN queues */
 	PRIV_ACCEPTED,  /* the connection */
 	PRIV_FILES,     /* a memory file */
 	PRIV_STOP,
 	PRIV_REPLY,
+	PRIV_REPLY_FD, /* what the verb made */
+	PRIV_PING,
 	/* engine to monitor */
 	PRIV_LISTEN,
 	PRIV_CALL_ADD,
@@ -35,6 +37,10 @@ enum priv_type {
 	PRIV_SILENT_CLOSE, /* the connection */
 	PRIV_RELOAD,
 	PRIV_WTMP,
+	PRIV_RESTORE,
+	PRIV_PROBE, /* the connection */
+	PRIV_SNIFFER,
+	PRIV_PONG,
 	PRIV_TYPE_END
 };
 #define PRIV_FIRST_VERB PRIV_LISTEN
@@ -42,12 +48,13 @@ enum priv_type {
 struct priv_msg {
 	enum priv_type type;
 	uint32_t id; /* of a verb and of its answer; 0 = no answer wanted */
-	bool on;
+	bool on;     /* listen; of a route: serve */
 	uint32_t ip;
 	uint16_t call_id;
 	uint32_t err;
 	char user[PRIV_USER_MAX + 1]; /* empty: logout */
 	struct tcp_snapshot tcp;
+	struct tcp_restore restore;
 	struct {
 		char node[64];
 		bool standby, debug, steering;

@@ -23,10 +23,19 @@
 #define STATE_CLOSE_WAIT 8 /* of the kernel's net/tcp_states.h, as tcpi_state */
 #define STABLE_TRIES     8
 
-static int
-set_tcp(int fd, int option, int value)
+int
+tcp_set_option(int fd, int option, int value)
 {
 	return setsockopt(fd, IPPROTO_TCP, option, &value, sizeof(value));
+}
+
+uint64_t
+tcp_wall_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static int
@@ -74,7 +83,7 @@ read_rcv(int fd, uint32_t *rcv)
 	uint32_t seq, again;
 	int queued;
 
-	if (set_tcp(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) < 0)
+	if (tcp_set_option(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) < 0)
 		return -1;
 	for (int i = 0; i < STABLE_TRIES; i++) {
 		if (get_tcp(fd, TCP_QUEUE_SEQ, &seq) < 0 || ioctl(fd, SIOCINQ, &queued) < 0 ||
@@ -93,10 +102,9 @@ static int
 read_in_repair(int fd, struct tcp_snapshot *t)
 {
 	struct tcp_info info;
-	struct timespec now;
 	uint32_t mss;
 
-	if (set_tcp(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE) < 0 ||
+	if (tcp_set_option(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE) < 0 ||
 	    get_tcp(fd, TCP_QUEUE_SEQ, &t->snd0) < 0 || get_tcp(fd, TCP_MAXSEG, &mss) < 0 ||
 	    get_info(fd, &info) < 0 || read_rcv(fd, &t->rcv0) < 0)
 		return -1;
@@ -107,8 +115,7 @@ read_in_repair(int fd, struct tcp_snapshot *t)
 	t->tsval = 0;
 	if ((t->options & TCPI_OPT_TIMESTAMPS) != 0 && get_tcp(fd, TCP_TIMESTAMP, &t->tsval) < 0)
 		return -1;
-	clock_gettime(CLOCK_REALTIME, &now);
-	t->sampled_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	t->sampled_ms = tcp_wall_ms();
 	return 0;
 }
 
@@ -118,11 +125,11 @@ tcp_snapshot_take(int fd, struct tcp_snapshot *t)
 	int on = 1, rc, saved_errno;
 
 	*t = (struct tcp_snapshot){0};
-	if (read_addresses(fd, t) < 0 || set_tcp(fd, TCP_REPAIR, TCP_REPAIR_ON) < 0)
+	if (read_addresses(fd, t) < 0 || tcp_set_option(fd, TCP_REPAIR, TCP_REPAIR_ON) < 0)
 		return -1;
 	rc = read_in_repair(fd, t);
 	saved_errno = errno;
-	if (set_tcp(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP) < 0)
+	if (tcp_set_option(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP) < 0)
 		return -1;
 	/* Leaving repair mode forbids reuse of the port: the next listener could not bind. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
@@ -158,5 +165,5 @@ tcp_is_call(int fd)
 int
 tcp_silence(int fd)
 {
-	return set_tcp(fd, TCP_REPAIR, TCP_REPAIR_ON);
+	return tcp_set_option(fd, TCP_REPAIR, TCP_REPAIR_ON);
 }
