@@ -29,7 +29,7 @@ static const struct conf_row rows[] = {
 	/* poptop's */
 	{.name = "option", .type = CONF_CUSTOM, AT(option_file), .n_args = 1, .parse = parse_path, .reloadable = true},
 	{.name = "logwtmp", .type = CONF_FLAG, AT(logwtmp), .reloadable = true},
-	{.name = "localip", .type = CONF_CUSTOM, AT(local_ips), .n_args = 1, .parse = parse_ip_list, .reloadable = true},
+	{.name = "localip", .type = CONF_CUSTOM, AT(local_ips), .n_args = 1, .parse = parse_ip_list},
 	{.name = "remoteip", .type = CONF_CUSTOM, AT(remote_ips), .n_args = 1, .parse = parse_ip_list, .reloadable = true},
 	{.name = "connections", .type = CONF_UINT, AT(connections), .min = 1, .max = 65535, .reloadable = true},
 	{.name = "stimeout", .type = CONF_UINT, AT(stimeout_s), .min = 1, .max = 3600, .reloadable = true},
@@ -51,11 +51,11 @@ static const struct conf_row rows[] = {
 	{.name = "echo-interval", .type = CONF_UINT, AT(echo_interval_s), .min = 1, .max = DAY_S, .reloadable = true},
 	{.name = "echo-timeout", .type = CONF_UINT, AT(echo_timeout_s), .min = 1, .max = DAY_S, .reloadable = true},
 	{.name = "workers", .type = CONF_UINT, AT(workers), .max = 16},
-	{.name = "reorder-window", .type = CONF_UINT, AT(reorder_window), .max = 64, .reloadable = true},
-	{.name = "reorder-timeout", .type = CONF_UINT, AT(reorder_timeout_ms), .min = 1, .max = 1000, .reloadable = true},
-	{.name = "ack-delay", .type = CONF_UINT, AT(ack_delay_ms), .min = 1, .max = 1000, .reloadable = true},
+	{.name = "reorder-window", .type = CONF_UINT, AT(reorder_window), .max = 64},
+	{.name = "reorder-timeout", .type = CONF_UINT, AT(reorder_timeout_ms), .min = 1, .max = 1000},
+	{.name = "ack-delay", .type = CONF_UINT, AT(ack_delay_ms), .min = 1, .max = 1000},
 	{.name = "receive-window", .type = CONF_UINT, AT(receive_window), .min = 1, .max = 65535, .reloadable = true},
-	{.name = "role", .type = CONF_CUSTOM, .n_args = 1, .parse = parse_role, .reloadable = true},
+	{.name = "role", .type = CONF_CUSTOM, AT(standby), .n_args = 1, .parse = parse_role},
 };
 /* clang-format on */
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -283,18 +283,39 @@ settings_default_name(struct settings *s, const char *host)
 	return 0;
 }
 
+static bool
+differs(const struct conf_row *row, const void *a, const void *b)
+{
+	const struct ip_list *la = a, *lb = b;
+
+	switch (row->type) {
+	case CONF_FLAG:
+		return *(const bool *)a != *(const bool *)b;
+	case CONF_UINT:
+	case CONF_IPV4:
+		return *(const unsigned *)a != *(const unsigned *)b;
+	case CONF_CUSTOM:
+		if (row->parse == parse_role)
+			return *(const bool *)a != *(const bool *)b;
+		if (row->parse == parse_ip_list)
+			return la->n != lb->n ||
+			       (la->n > 0 && memcmp(la->ranges, lb->ranges,
+						 la->n * sizeof(*la->ranges)) != 0);
+		return strcmp(*(char *const *)a, *(char *const *)b) != 0;
+	case CONF_STRING:
+	case CONF_IGNORED:
+		break;
+	}
+	return false;
+}
+
 const char *
 settings_needs_restart(const struct settings *old, const struct settings *new)
 {
-	const struct conf_row *row;
-
-	for (size_t i = 0; i < N_ROWS; i++) {
-		row = &rows[i];
-		if (!row->reloadable && row->type != CONF_IGNORED &&
-		    memcmp((const char *)old + row->offset, (const char *)new + row->offset,
-			sizeof(unsigned)) != 0)
-			return row->name;
-	}
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (!rows[i].reloadable && differs(&rows[i], (const char *)old + rows[i].offset,
+					       (const char *)new + rows[i].offset))
+			return rows[i].name;
 	return NULL;
 }
 

@@ -523,6 +523,45 @@ test_needs_restart(void **state)
 	parsed_fini(&b);
 }
 
+/* What stands in the file when the daemon starts, and nothing else, asks for a restart. */
+static void
+test_each_that_needs_restart(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool restart;
+	} cases[] = {
+	    {"localip 10.0.0.1", "localip 10.0.0.3", true},
+	    {"localip 10.0.0.1", "localip 10.0.0.1,10.0.0.3", true},
+	    {"localip 10.0.0.1,10.0.0.3", "localip 10.0.0.1,10.0.0.3", false},
+	    {"reorder-window 3", "reorder-window 4", true},
+	    {"reorder-timeout 3", "reorder-timeout 4", true},
+	    {"ack-delay 3", "ack-delay 4", true},
+	    {"workers 1", "workers 2", true},
+	    {"role active", "role standby", true},
+	    {"role standby", "role standby", false},
+	    {"remoteip 10.0.0.2", "remoteip 10.0.0.3", false},
+	    {"option /a", "option /b", false},
+	    {"debug", "logwtmp", false},
+	    {"connections 3", "connections 4", false},
+	    {"receive-window 3", "receive-window 4", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct parsed a = parse(cases[i].a, ""), b = parse(cases[i].b, "");
+		const char *name = settings_needs_restart(a.s, b.s);
+
+		if (cases[i].restart) {
+			assert_non_null(name);
+			assert_memory_equal(name, cases[i].a, strlen(name));
+		} else {
+			assert_null(name);
+		}
+		parsed_fini(&a);
+		parsed_fini(&b);
+	}
+}
+
 /* The manual page has every directive that is printed, and for numbers the default that holds. */
 static void
 test_documented(void **state)
@@ -626,6 +665,7 @@ main(void)
 	    cmocka_unit_test(test_options),
 	    cmocka_unit_test(test_check),
 	    cmocka_unit_test(test_needs_restart),
+	    cmocka_unit_test(test_each_that_needs_restart),
 	    cmocka_unit_test(test_documented),
 	    cmocka_unit_test(test_words),
 	};
