@@ -59,9 +59,9 @@ static const struct conf_row rows[] = {
 	FLAG("proxyarp", proxyarp), CALL("noproxyarp", 0, no_proxyarp), CALL("-proxyarp", 0, no_proxyarp),
 	FLAG("debug", ppp_debug), FLAG("-d", ppp_debug),
 	CALL("ms-dns", 1, parse_server), CALL("dns-addr", 1, parse_server), CALL("ms-wins", 1, parse_server),
-	UINT("mtu", mtu, 128, 16384), UINT("mru", mru, 128, 16384),
-	UINT("lcp-echo-interval", lcp_echo_interval_s, 0, INT_MAX_S),
-	UINT("lcp-echo-failure", lcp_echo_failure, 0, INT_MAX_S),
+	UINT("mtu", mtu, 128, SETTINGS_MTU_MAX), UINT("mru", mru, 128, SETTINGS_MTU_MAX),
+	UINT("lcp-echo-interval", lcp_echo_interval_s, 0, UINT16_MAX),
+	UINT("lcp-echo-failure", lcp_echo_failure, 0, UINT8_MAX),
 	UINT("lcp-restart", lcp_restart_s, 1, 3600), UINT("lcp-max-configure", lcp_max_configure, 1, 255),
 	UINT("idle", idle_s, 0, INT_MAX_S), UINT("maxconnect", maxconnect_s, 0, INT_MAX_S),
 	/* so in any case */

@@ -35,6 +35,8 @@ bool ip_lists_overlap(const struct ip_list *a, const struct ip_list *b); /* true
 int ip_list_without(const struct ip_list *l, const uint32_t *ips, size_t n, struct ip_list *out);
 void ip_list_print(const struct ip_list *l, FILE *f); /* as ip_list_parse() reads it */
 
+#define SETTINGS_MTU_MAX 2048 /* the data plane carries no more */
+
 struct settings {
 	/* pptpd.conf: poptop's directives */
 	char *option_file; /* option; default /etc/ppp/options.pptpd */
@@ -69,9 +71,9 @@ struct settings {
 	bool proxyarp, ppp_debug;
 	uint32_t dns[2], wins[2];
 	unsigned n_dns, n_wins;
-	unsigned mtu, mru;            /* 128..16384, default 1400 */
-	unsigned lcp_echo_interval_s; /* default 0 as pppd */
-	unsigned lcp_echo_failure;
+	unsigned mtu, mru;            /* 128..SETTINGS_MTU_MAX, default 1400 */
+	unsigned lcp_echo_interval_s; /* up to 65535, default 0 as pppd */
+	unsigned lcp_echo_failure;    /* up to 255 */
 	unsigned idle_s, maxconnect_s;
 	unsigned lcp_restart_s,
 	    lcp_max_configure; /* lcp-restart, lcp-max-configure: default 3, 10 */

@@ -39,6 +39,8 @@ engine_config_unref(struct engine_config *c)
 	free(c);
 }
 
+_Static_assert(SETTINGS_MTU_MAX == DP_FRAME_MAX, "the bound of mtu and mru");
+
 static void
 link_config(struct ppp_config *p, const struct settings *s)
 {

@@ -391,15 +391,19 @@ test_option_errors(void **state)
 	expect(NULL, "refuse-papp\nmtu 1400\n", "o:1: unknown directive \"refuse-papp\"\n");
 	/* what follows an unknown option on its line may be its argument, even a password */
 	expect(NULL, "passwrod geheim 12\nmtu 5\n",
-	    "o:1: unknown directive \"passwrod\"\no:2: mtu: got \"5\", want 128..16384\n");
+	    "o:1: unknown directive \"passwrod\"\no:2: mtu: got \"5\", want 128..2048\n");
 	expect(NULL, "mtu", "o:1: mtu: got 0 arguments, want 1\n");
-	expect(NULL, "mtu\nmru 1400", "o:1: mtu: got \"mru\", want 128..16384\n");
-	expect(NULL, "mtu 127 mru 16385\n",
-	    "o:1: mtu: got \"127\", want 128..16384\no:1: mru: got \"16385\", want 128..16384\n");
+	expect(NULL, "mtu\nmru 1400", "o:1: mtu: got \"mru\", want 128..2048\n");
+	expect(NULL, "mtu 127 mru 2049\n",
+	    "o:1: mtu: got \"127\", want 128..2048\no:1: mru: got \"2049\", want 128..2048\n");
 	expect(NULL, "\nms-dns dns.example\n",
 	    "o:2: ms-dns: got \"dns.example\", want an IPv4 address\n");
 	expect(NULL, "ms-wins 1.2.3", "o:1: ms-wins: got \"1.2.3\", want an IPv4 address\n");
 	expect(NULL, "idle -1\n", "o:1: idle: got \"-1\", want 0..2147483647\n");
+	expect(NULL, "lcp-echo-interval 65535 lcp-echo-failure 255", NULL);
+	expect(NULL, "lcp-echo-interval 65536 lcp-echo-failure 256",
+	    "o:1: lcp-echo-interval: got \"65536\", want 0..65535\n"
+	    "o:1: lcp-echo-failure: got \"256\", want 0..255\n");
 	expect(NULL, "lcp-restart 0\n", "o:1: lcp-restart: got \"0\", want 1..3600\n");
 	expect(NULL, "mppe required,no128\n",
 	    "o:1: mppe: got \"required,no128\", want required, stateless, no40, no56 or 128, "
@@ -407,7 +411,7 @@ test_option_errors(void **state)
 	    "by commas\n");
 	expect(NULL, "name \"a b\nmtu 1\n",
 	    "o:1: name: a quote is not closed on its line\n"
-	    "o:2: mtu: got \"1\", want 128..16384\n");
+	    "o:2: mtu: got \"1\", want 128..2048\n");
 	expect(NULL, "'open\n", "o:1: a quote is not closed on its line\n");
 	expect(NULL, "user \\x00", "o:1: user: a backslash makes a NUL character\n");
 	expect(NULL, "mtu 1400 mtu 1300", "o:1: warning: mtu: given again, the last one wins\n");
