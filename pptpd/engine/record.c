@@ -2,25 +2,31 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Encoding: u16 version, u16 length of what follows, then fields {u16 tag, u16 length, value}. Each
- * group of struct session_record is one field whose value is its members in order. What a later
- * version adds gets tags of its own: those are kept and passed on by a version that lacks them.
+ * group of a record is one field whose value is its members in order. What a later version adds
+ * gets tags of its own: those are kept and passed on by a version that lacks them. The two records
+ * share one space of tags, so that neither can be read as the other.
  */
 #include "pptpd/engine/record.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum record_tag {
-	TAG_ID = 1,
+#include "pptpd/data/keygate.h"
+#include "pptpd/priv/tcp_codec.h"
+
+enum record_tag { /* 1 to 15 bore an encoding that is gone */
+	TAG_CONNECTION_ID = 16,
 	TAG_TCP,
-	TAG_CTRL,
+	TAG_CONTROL,
 	TAG_TAIL,
 	TAG_PARTIAL,
+	TAG_SESSION_ID = 32,
 	TAG_CALL,
 	TAG_PPP,
 	TAG_PEER_NAME,
 	TAG_MPPE_TX,
 	TAG_MPPE_RX,
+	TAG_MARK,
 	TAG_USER,
 	TAG_ACCT_ID,
 	TAG_NT_HASH,
@@ -54,65 +60,50 @@ put_bytes(struct wr *w, uint16_t tag, const void *bytes, size_t len)
 	field_end(w, at);
 }
 
+#define CONTROL_ECHO_PENDING 0x01
+#define CONTROL_BUFFERS_GAPS 0x02
+
 static void
 put_tcp(struct wr *w, const struct tcp_snapshot *t)
 {
 	uint8_t *at = field_begin(w, TAG_TCP);
 
-	wr_u32(w, t->peer_ip);
-	wr_u32(w, t->local_ip);
-	wr_u16(w, t->peer_port);
-	wr_u16(w, t->local_port);
-	wr_u32(w, t->snd0);
-	wr_u32(w, t->rcv0);
-	wr_u16(w, t->mss);
-	wr_u8(w, t->options);
-	wr_u8(w, t->snd_wscale);
-	wr_u8(w, t->rcv_wscale);
-	wr_u32(w, t->tsval);
-	wr_u64(w, t->sampled_ms);
+	tcp_snapshot_encode(w, t);
 	field_end(w, at);
 }
 
 static void
-get_tcp(struct rd *r, struct tcp_snapshot *t)
+put_control(struct wr *w, const struct connection_record *c)
 {
-	t->peer_ip = rd_u32(r);
-	t->local_ip = rd_u32(r);
-	t->peer_port = rd_u16(r);
-	t->local_port = rd_u16(r);
-	t->snd0 = rd_u32(r);
-	t->rcv0 = rd_u32(r);
-	t->mss = rd_u16(r);
-	t->options = rd_u8(r);
-	t->snd_wscale = rd_u8(r);
-	t->rcv_wscale = rd_u8(r);
-	t->tsval = rd_u32(r);
-	t->sampled_ms = rd_u64(r);
-}
-
-static void
-put_ctrl(struct wr *w, const struct record_ctrl *c)
-{
-	uint8_t *at = field_begin(w, TAG_CTRL);
+	uint8_t *at = field_begin(w, TAG_CONTROL);
 
 	wr_u32(w, c->rx_bytes);
-	wr_u32(w, c->tx_bytes);
+	wr_u32(w, c->acked_bytes);
 	wr_u8(w, c->state);
+	wr_u8(w, (uint8_t)((c->echo_pending ? CONTROL_ECHO_PENDING : 0) |
+			   (c->buffers_gaps ? CONTROL_BUFFERS_GAPS : 0)));
 	wr_u32(w, c->echo_id);
 	wr_u32(w, c->peer_echo_id);
 	field_end(w, at);
 }
 
 static void
-get_ctrl(struct rd *r, struct record_ctrl *c)
+get_control(struct rd *r, struct connection_record *c)
 {
+	uint8_t flags;
+
 	c->rx_bytes = rd_u32(r);
-	c->tx_bytes = rd_u32(r);
+	c->acked_bytes = rd_u32(r);
 	c->state = rd_u8(r);
+	flags = rd_u8(r);
+	c->echo_pending = flags & CONTROL_ECHO_PENDING;
+	c->buffers_gaps = flags & CONTROL_BUFFERS_GAPS;
 	c->echo_id = rd_u32(r);
 	c->peer_echo_id = rd_u32(r);
 }
+
+#define CALL_RX_ANY     0x01
+#define CALL_TX_ANY_ACK 0x02
 
 static void
 put_call(struct wr *w, const struct record_call *c)
@@ -126,12 +117,15 @@ put_call(struct wr *w, const struct record_call *c)
 	wr_u32(w, c->tx_seq);
 	wr_u32(w, c->rx_seq);
 	wr_u32(w, c->tx_acked);
+	wr_u8(w, (uint8_t)((c->rx_any ? CALL_RX_ANY : 0) | (c->tx_any_ack ? CALL_TX_ANY_ACK : 0)));
 	field_end(w, at);
 }
 
 static void
 get_call(struct rd *r, struct record_call *c)
 {
+	uint8_t flags;
+
 	c->call_id = rd_u16(r);
 	c->peer_call_id = rd_u16(r);
 	c->serial = rd_u16(r);
@@ -139,6 +133,9 @@ get_call(struct rd *r, struct record_call *c)
 	c->tx_seq = rd_u32(r);
 	c->rx_seq = rd_u32(r);
 	c->tx_acked = rd_u32(r);
+	flags = rd_u8(r);
+	c->rx_any = flags & CALL_RX_ANY;
+	c->tx_any_ack = flags & CALL_TX_ANY_ACK;
 }
 
 #define PPP_FLAG_PEER_PFC  0x01
@@ -232,6 +229,25 @@ get_mppe(struct rd *r, struct record_mppe *m)
 }
 
 static void
+put_mark(struct wr *w, const struct record_mark *m)
+{
+	uint8_t *at = field_begin(w, TAG_MARK);
+
+	wr_u32(w, m->seq);
+	wr_u64(w, m->index);
+	wr_u8(w, m->open);
+	field_end(w, at);
+}
+
+static void
+get_mark(struct rd *r, struct record_mark *m)
+{
+	m->seq = rd_u32(r);
+	m->index = rd_u64(r);
+	m->open = rd_u8(r);
+}
+
+static void
 put_accounting(struct wr *w, const struct record_accounting *a)
 {
 	uint8_t *at = field_begin(w, TAG_ACCOUNTING);
@@ -275,25 +291,62 @@ get_timers(struct rd *r, struct record_timers *t)
 	t->lcp_echo_failure = rd_u8(r);
 }
 
-int
-record_encode(const struct session_record *r, struct wr *w)
+static void
+put_id(struct wr *w, uint16_t tag, uint64_t id)
 {
-	uint8_t *len_at, *at;
+	uint8_t *at = field_begin(w, tag);
 
-	wr_u16(w, RECORD_VERSION);
-	len_at = wr_reserve(w, 2);
-	at = field_begin(w, TAG_ID);
-	wr_u32(w, r->id);
+	wr_u64(w, id);
 	field_end(w, at);
-	put_tcp(w, &r->ctrl.tcp);
-	put_ctrl(w, &r->ctrl);
-	put_bytes(w, TAG_TAIL, r->ctrl.tail, r->ctrl.tail_len);
-	put_bytes(w, TAG_PARTIAL, r->ctrl.partial, r->ctrl.partial_len);
+}
+
+static uint8_t *
+record_begin(struct wr *w)
+{
+	wr_u16(w, RECORD_VERSION);
+	return wr_reserve(w, 2);
+}
+
+static int
+record_end(struct wr *w, uint8_t *at)
+{
+	if (at != NULL)
+		wr_patch_u16(w, at, (uint16_t)(w->p - at - 2));
+	if (wr_ok(w))
+		return 0;
+	errno = ENOSPC;
+	return -1;
+}
+
+int
+connection_record_encode(const struct connection_record *r, struct wr *w)
+{
+	uint8_t *at = record_begin(w);
+
+	put_id(w, TAG_CONNECTION_ID, r->id);
+	put_tcp(w, &r->tcp);
+	put_control(w, r);
+	put_bytes(w, TAG_TAIL, r->tail, r->tail_len);
+	put_bytes(w, TAG_PARTIAL, r->partial, r->partial_len);
+	wr_copy(w, r->unknown, r->unknown_len);
+	return record_end(w, at);
+}
+
+int
+session_record_encode(const struct session_record *r, struct wr *w)
+{
+	uint8_t *at = record_begin(w);
+	uint8_t *ids = field_begin(w, TAG_SESSION_ID);
+
+	wr_u64(w, r->id);
+	wr_u64(w, r->connection);
+	field_end(w, ids);
 	put_call(w, &r->call);
 	put_ppp(w, &r->ppp);
 	put_bytes(w, TAG_PEER_NAME, r->ppp.peer_name, strnlen(r->ppp.peer_name, PPP_NAME_MAX - 1));
 	put_mppe(w, TAG_MPPE_TX, &r->mppe_tx);
 	put_mppe(w, TAG_MPPE_RX, &r->mppe_rx);
+	put_mark(w, &r->mark);
 	put_bytes(w, TAG_USER, r->identity.user, strnlen(r->identity.user, PPP_NAME_MAX - 1));
 	put_bytes(
 	    w, TAG_ACCT_ID, r->identity.acct_id, strnlen(r->identity.acct_id, RECORD_ACCT_ID_LEN));
@@ -301,13 +354,7 @@ record_encode(const struct session_record *r, struct wr *w)
 	put_accounting(w, &r->accounting);
 	put_timers(w, &r->timers);
 	wr_copy(w, r->unknown, r->unknown_len);
-	if (len_at != NULL)
-		wr_patch_u16(w, len_at, (uint16_t)(w->p - len_at - 2));
-	if (!wr_ok(w)) {
-		errno = ENOSPC;
-		return -1;
-	}
-	return 0;
+	return record_end(w, at);
 }
 
 /* A byte string of at most max; longer is an error of the sender. */
@@ -321,8 +368,7 @@ get_bytes(struct rd *f, void *dst, size_t max, uint16_t *len)
 		return;
 	}
 	rd_copy(f, dst, n);
-	if (len != NULL)
-		*len = (uint16_t)n;
+	*len = (uint16_t)n;
 }
 
 static void
@@ -334,10 +380,11 @@ get_name(struct rd *f, char *dst, size_t size)
 	dst[n] = '\0';
 }
 
+/* Appends the field to what the record carries along. */
 static void
-keep_unknown(struct session_record *r, uint16_t tag, struct rd *f)
+keep_unknown(uint8_t *kept, uint16_t *kept_len, uint16_t tag, struct rd *f)
 {
-	struct wr w = wr_init(r->unknown + r->unknown_len, sizeof r->unknown - r->unknown_len);
+	struct wr w = wr_init(kept + *kept_len, RECORD_UNKNOWN_MAX - *kept_len);
 	size_t n = rd_left(f);
 
 	wr_u16(&w, tag);
@@ -347,27 +394,45 @@ keep_unknown(struct session_record *r, uint16_t tag, struct rd *f)
 		return;
 	}
 	wr_copy(&w, rd_bytes(f, n), n);
-	r->unknown_len = (uint16_t)(r->unknown_len + wr_len(&w));
+	*kept_len = (uint16_t)(*kept_len + wr_len(&w));
 }
 
 static void
-get_field(struct session_record *r, uint16_t tag, struct rd *f)
+get_connection_field(void *record, uint16_t tag, struct rd *f)
 {
+	struct connection_record *r = record;
+
 	switch (tag) {
-	case TAG_ID:
-		r->id = rd_u32(f);
+	case TAG_CONNECTION_ID:
+		r->id = rd_u64(f);
 		break;
 	case TAG_TCP:
-		get_tcp(f, &r->ctrl.tcp);
+		tcp_snapshot_decode(f, &r->tcp);
 		break;
-	case TAG_CTRL:
-		get_ctrl(f, &r->ctrl);
+	case TAG_CONTROL:
+		get_control(f, r);
 		break;
 	case TAG_TAIL:
-		get_bytes(f, r->ctrl.tail, sizeof r->ctrl.tail, &r->ctrl.tail_len);
+		get_bytes(f, r->tail, sizeof r->tail, &r->tail_len);
 		break;
 	case TAG_PARTIAL:
-		get_bytes(f, r->ctrl.partial, sizeof r->ctrl.partial, &r->ctrl.partial_len);
+		get_bytes(f, r->partial, sizeof r->partial, &r->partial_len);
+		break;
+	default:
+		keep_unknown(r->unknown, &r->unknown_len, tag, f);
+		break;
+	}
+}
+
+static void
+get_session_field(void *record, uint16_t tag, struct rd *f)
+{
+	struct session_record *r = record;
+
+	switch (tag) {
+	case TAG_SESSION_ID:
+		r->id = rd_u64(f);
+		r->connection = rd_u64(f);
 		break;
 	case TAG_CALL:
 		get_call(f, &r->call);
@@ -383,6 +448,9 @@ get_field(struct session_record *r, uint16_t tag, struct rd *f)
 		break;
 	case TAG_MPPE_RX:
 		get_mppe(f, &r->mppe_rx);
+		break;
+	case TAG_MARK:
+		get_mark(f, &r->mark);
 		break;
 	case TAG_USER:
 		get_name(f, r->identity.user, sizeof r->identity.user);
@@ -400,20 +468,18 @@ get_field(struct session_record *r, uint16_t tag, struct rd *f)
 		get_timers(f, &r->timers);
 		break;
 	default:
-		keep_unknown(r, tag, f);
+		keep_unknown(r->unknown, &r->unknown_len, tag, f);
 		break;
 	}
 }
 
-int
-record_decode(struct session_record *r, struct rd *in)
+/* A field that is longer than we know is cut: a later version may have appended to it. */
+static int
+decode(void *record, struct rd *in, void (*get_field)(void *, uint16_t, struct rd *))
 {
-	uint16_t version, tag;
-	struct rd body, f;
+	uint16_t version = rd_u16(in), tag;
+	struct rd body = rd_sub(in, rd_u16(in)), f;
 
-	memset(r, 0, sizeof *r);
-	version = rd_u16(in);
-	body = rd_sub(in, rd_u16(in));
 	if (!rd_ok(in)) {
 		errno = EBADMSG;
 		return -1;
@@ -425,23 +491,59 @@ record_decode(struct session_record *r, struct rd *in)
 	while (rd_left(&body) > 0) {
 		tag = rd_u16(&body);
 		f = rd_sub(&body, rd_u16(&body));
-		get_field(r, tag, &f);
+		get_field(record, tag, &f);
 		if (!rd_ok(&f) || !rd_ok(&body)) {
-			record_wipe(r);
 			errno = EBADMSG;
 			return -1;
 		}
 	}
-	if (r->call.call_id == 0) {
-		record_wipe(r);
-		errno = EPROTO;
-		return -1;
-	}
 	return 0;
 }
 
+int
+connection_record_decode(struct connection_record *r, struct rd *in)
+{
+	memset(r, 0, sizeof *r);
+	if (decode(r, in, get_connection_field) == 0) {
+		if (r->id != 0)
+			return 0;
+		errno = EPROTO;
+	}
+	connection_record_wipe(r);
+	return -1;
+}
+
+/* Can both directions go on from it? */
+static bool
+session_is_sound(const struct session_record *r)
+{
+	return r->id != 0 && r->connection != 0 && r->call.call_id != 0 &&
+	       r->mark.open <= KEYS_ALL && r->mark.index >= r->mppe_tx.index &&
+	       r->mark.index <= RECORD_INDEX_MAX && r->mppe_rx.index <= RECORD_INDEX_MAX;
+}
+
+int
+session_record_decode(struct session_record *r, struct rd *in)
+{
+	memset(r, 0, sizeof *r);
+	if (decode(r, in, get_session_field) == 0) {
+		if (session_is_sound(r))
+			return 0;
+		errno = EPROTO;
+	}
+	session_record_wipe(r);
+	return -1;
+}
+
+/* Wiping keeps errno. */
 void
-record_wipe(struct session_record *r)
+connection_record_wipe(struct connection_record *r)
+{
+	explicit_bzero(r, sizeof *r);
+}
+
+void
+session_record_wipe(struct session_record *r)
 {
 	explicit_bzero(r, sizeof *r);
 }

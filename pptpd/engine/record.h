@@ -19,8 +19,9 @@
 
 #define RECORD_VERSION     1
 #define RECORD_ACCT_ID_LEN 24
-#define RECORD_UNKNOWN_MAX 512  /* bytes of unknown tags that are carried along */
-#define RECORD_MAX         2560 /* an encoded record at most */
+#define RECORD_UNKNOWN_MAX 512          /* bytes of unknown tags that are carried along */
+#define RECORD_MAX         2560         /* an encoded record at most */
+#define RECORD_INDEX_MAX   (1ull << 62) /* of keys, so that sums with it stay whole */
 
 struct connection_record {
 	uint64_t id; /* unique in the pair's life: boot id of its engine, counter */
@@ -101,7 +102,7 @@ struct record_counters {
 int session_record_encode(const struct session_record *r, struct wr *w);
 int connection_record_encode(const struct connection_record *r, struct wr *w);
 /* Read one record. -1 with errno EBADMSG (truncated, lying length), EPROTO (version, value out of
- * range). */
+ * range: an id of 0, a mark behind the key); the record is then wiped. */
 int session_record_decode(struct session_record *r, struct rd *in);
 int connection_record_decode(struct connection_record *r, struct rd *in);
 void session_record_wipe(struct session_record *r);
