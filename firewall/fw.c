@@ -165,10 +165,10 @@ fw_gate_set(struct fw *f, bool open)
 		errno = ENOENT;
 		return -1;
 	}
-	if (open && !fw_gate_open(f) &&
-	    fw_run(f, "add element " FW_TABLE " tell_strangers { ipv4 timeout " FW_TELL_TIME " }") <
-		0)
-		return -1;
+	if (open && !fw_gate_open(f))
+		return fw_run(f,
+		    "add element " FW_TABLE " gate { ipv4 }\n"
+		    "add element " FW_TABLE " tell_strangers { ipv4 timeout " FW_TELL_TIME " }");
 	return flip(f, (const char *const[]){"gate", NULL}, open);
 }
 
