@@ -15,6 +15,7 @@
 
 #include "pptpd/engine/ctrl.h"
 #include "pptpd/engine/session.h"
+#include "pptpd/engine/takeover.h"
 
 #define STOP_GRACE_MS 500 /* for what is being said when we are told to stop */
 /* Descriptors for all else: workers, the control socket's clients, what one turn may bring. */
@@ -181,6 +182,12 @@ engine_reap(struct engine *e, struct reap *r, void (*free_object)(void *object),
 	timer_set(&e->reaper, 0);
 }
 
+uint64_t
+engine_new_id(struct engine *e)
+{
+	return (uint64_t)(e->boot_id & INT32_MAX) << 32 | ++e->next_id;
+}
+
 bool
 engine_log_ok(struct engine *e, uint32_t peer_ip)
 {
@@ -191,76 +198,6 @@ engine_log_ok(struct engine *e, uint32_t peer_ip)
 	if (suppressed > 0)
 		log_info("messages suppressed peer=%s count=%u", conf_ipv4(peer_ip), suppressed);
 	return true;
-}
-
-/* ---- roles ---- */
-
-const char *
-engine_role_name(enum engine_role r)
-{
-	return r == ROLE_ACTIVE ? "active" : "standby";
-}
-
-struct role_change {
-	struct engine *engine;
-	bool listening;
-	priv_done_fn *done;
-	void *arg;
-};
-
-static void
-listen_done(void *arg, int err)
-{
-	struct role_change *c = arg;
-
-	if (err == 0)
-		c->engine->listening = c->listening;
-	else
-		log_warn("listener not changed wanted=%s error=\"%s\"", c->listening ? "on" : "off",
-		    strerror(err));
-	if (c->done != NULL)
-		c->done(c->arg, err);
-	free(c);
-}
-
-static int
-change_role(struct engine *e, enum engine_role role, uint64_t epoch, priv_done_fn *done, void *arg)
-{
-	struct role_change *c;
-
-	if (epoch < e->epoch) {
-		errno = ESTALE;
-		return -1;
-	}
-	if ((c = malloc(sizeof *c)) == NULL)
-		return -1;
-	*c = (struct role_change){
-	    .engine = e, .listening = role == ROLE_ACTIVE, .done = done, .arg = arg};
-	if (role != e->role || epoch != e->epoch)
-		log_info("role changed role=%s epoch=%llu sessions=%u", engine_role_name(role),
-		    (unsigned long long)epoch, e->n_sessions);
-	e->epoch = epoch;
-	e->role = role;
-	priv_listen(e->priv, c->listening, listen_done, c);
-	return 0;
-}
-
-int
-engine_promote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg)
-{
-	return change_role(e, ROLE_ACTIVE, epoch, done, arg);
-}
-
-int
-engine_demote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg)
-{
-	struct ctrl *c;
-
-	if (change_role(e, ROLE_STANDBY, epoch, done, arg) < 0)
-		return -1;
-	while ((c = TAILQ_FIRST(&e->ctrls)) != NULL)
-		ctrl_silence(c);
-	return 0;
 }
 
 /* ---- the end ---- */
@@ -274,8 +211,8 @@ stop_cb(void *arg)
 }
 
 /*
- * Nobody continues our sessions, so the clients are told at once: each call gets its
- * Disconnect-Notify, each connection a Stop-Request. A standby says nothing.
+ * A standby that is in step goes on with our sessions, so nothing is said. Where nobody does, the
+ * clients are told at once: each call gets its Disconnect-Notify, each connection a Stop-Request.
  */
 static void
 stop_serving(void *arg)
@@ -288,6 +225,10 @@ stop_serving(void *arg)
 		return;
 	e->stopping = true;
 	log_info("stopping sessions=%u", e->n_sessions);
+	if (takeover_leave(e)) {
+		timer_set(&e->stop_timer, 0);
+		return;
+	}
 	priv_listen(e->priv, false, NULL, NULL);
 	for (c = TAILQ_FIRST(&e->ctrls); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
@@ -392,7 +333,7 @@ engine_init(struct engine *e, struct priv_start *s)
 	if (e->pool == NULL || e->by_call == NULL || e->limit == NULL || e->quiet == NULL)
 		return -1;
 	e->priv = priv_new(e->loop, PRIV_FD, &monitor_ops, e);
-	if (e->priv == NULL || start_data_plane(e, s) < 0)
+	if (e->priv == NULL || start_data_plane(e, s) < 0 || takeover_init(e, s->replica_fd) < 0)
 		return -1;
 	e->control = control_new(e, s->control_fd);
 	return e->control != NULL ? 0 : -1;
@@ -401,14 +342,15 @@ engine_init(struct engine *e, struct priv_start *s)
 static void
 engine_fini(struct engine *e)
 {
-	struct ctrl *c;
-
-	while ((c = TAILQ_FIRST(&e->ctrls)) != NULL)
-		ctrl_silence(c);
+	if (e->replica != NULL && e->role == ROLE_ACTIVE)
+		replica_demote(e->replica, e->epoch);
+	ctrl_silence_all(e);
+	takeover_fini(e);
 	answer_server_free(e->control);
 	priv_free(e->priv);
 	dp_free(e->dp);
 	reaper_cb(e);
+	ctrl_abandon_all(e);
 	for (unsigned id = 0; e->by_call != NULL && id < 65536; id++)
 		if (e->by_call[id] != NULL)
 			session_abandon(e->by_call[id]);

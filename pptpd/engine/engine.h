@@ -24,7 +24,11 @@
 #include "pptpd/priv/priv.h"
 
 struct ctrl;
+struct mirror_session;
+struct replica;
+struct restorer;
 struct session;
+struct takeover;
 
 TAILQ_HEAD(ctrl_list, ctrl);
 LIST_HEAD(ctrl_bucket, ctrl);
@@ -52,9 +56,10 @@ struct reap {
 
 struct engine_stats {
 	uint64_t accepted, refused_connections;
-	uint64_t sessions_started, sessions_up;
+	uint64_t sessions_started, sessions_up, sessions_continued;
 	uint64_t ended[32]; /* by enum session_end */
 	uint64_t control_malformed, control_ignored;
+	uint64_t holes, holes_repaired; /* of continued control connections */
 };
 
 #define ENGINE_BUCKETS 1024 /* control connections by client address */
@@ -66,6 +71,8 @@ struct engine {
 	struct answer_server *control;
 	struct engine_config *config;
 	struct pool *pool;
+	struct replica *replica;
+	struct takeover *takeover; /* the replica's socket, the standby's copy, changes of role */
 	char node[64];
 	char host[256]; /* the server's name where the files give none */
 	bool debug;     /* asked for on the command line */
@@ -78,13 +85,17 @@ struct engine {
 	struct ctrl_list half_open; /* those without SCCRQ yet; oldest first */
 	struct ctrl_list strangers; /* those with SCCRQ and without a login yet; oldest first */
 	struct ctrl_bucket by_peer[ENGINE_BUCKETS];
+	struct ctrl_bucket lingering; /* ended, but still held: see ctrl_silence_all() */
 	unsigned n_ctrls, n_half_open;
-	unsigned n_sockets, max_sockets; /* of control connections, also of those that end */
-	struct session **by_call;        /* [65536], by our call id */
-	unsigned n_sessions;
+	unsigned n_sockets, max_sockets;      /* of control connections, also of those that end */
+	struct session **by_call;             /* [65536], by our call id */
+	const struct mirror_session **copies; /* [65536], by call id: the standby's copy */
+	unsigned n_sessions, n_held;          /* n_held: also those that have ended but are held */
+	struct restorer *restorer;            /* of continued connections' sockets; NULL = none */
+	unsigned restoring;                   /* continued connections that have no socket yet */
 	uint16_t next_call_id;
-	uint32_t next_session; /* counter of session ids */
-	uint32_t boot_id;      /* random, part of accounting ids */
+	uint32_t next_id; /* see engine_new_id() */
+	uint32_t boot_id; /* random, part of ids */
 	struct timer reaper, stop_timer;
 	STAILQ_HEAD(, reap) dead;
 	struct log_limit *limit; /* for what input causes, by peer address */
@@ -104,8 +115,14 @@ void engine_reap(struct engine *e, struct reap *r, void (*free_object)(void *obj
 /* True when a message caused by this peer may be logged now. */
 bool engine_log_ok(struct engine *e, uint32_t peer_ip);
 
-/* Role changes, idempotent; a lower epoch is refused with ESTALE. done is called when it is in
- * force. */
+/* For a session or a control connection: nobody in the pair has had it. */
+uint64_t engine_new_id(struct engine *e);
+
+/*
+ * Role changes (takeover.c), idempotent; a lower epoch is refused with ESTALE. done is called when
+ * it is in force: after a promotion when every session of the copy has its data path and the
+ * listener is open.
+ */
 int engine_promote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg);
 int engine_demote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg);
 const char *engine_role_name(enum engine_role r);

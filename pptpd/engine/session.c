@@ -63,7 +63,7 @@ const char *
 session_end_name(enum session_end end)
 {
 	static const char *const names[] = {"call-clear", "control-lost", "kicked", "replaced",
-	    "maxconnect", "demoted", "shutdown", "resources"};
+	    "maxconnect", "demoted", "shutdown", "resources", "stale"};
 
 	if (end < END_CALL_CLEAR)
 		return ppp_cause_name((enum ppp_cause)end);
@@ -88,17 +88,24 @@ session_user(const struct session *s)
 
 /* ---- the end ---- */
 
+void
+session_discard(struct session *s)
+{
+	s->engine->n_held--;
+	ppp_free(s->ppp);
+	engine_config_unref(s->config);
+	free(s->held);
+	explicit_bzero(s, sizeof *s);
+	free(s);
+}
+
 static void
 free_session(void *object)
 {
 	struct session *s = object;
 
 	s->engine->by_call[s->call_id] = NULL;
-	ppp_free(s->ppp);
-	engine_config_unref(s->config);
-	free(s->held);
-	explicit_bzero(s, sizeof *s);
-	free(s);
+	session_discard(s);
 }
 
 void
@@ -208,6 +215,7 @@ close_call(void *object, void *detail)
 	s->engine->stats.ended[s->end]++;
 	s->engine->n_sessions--;
 	timer_cancel(&s->timer);
+	replica_remove(s->engine->replica, &s->replica);
 	release_all(s);
 	session_leave(s);
 	if (c != NULL)
@@ -245,15 +253,16 @@ session_clear(struct session *s)
 
 /* ---- time ---- */
 
-/* Milliseconds until `limit` seconds after `since`; 0 = reached, UINT64_MAX = no limit. */
+/* Milliseconds until something that is age ms old is limit seconds old; 0 = it is, UINT64_MAX = no
+ * limit. */
 static uint64_t
-remaining(uint64_t now, uint64_t since, unsigned limit_s)
+remaining(uint64_t age, unsigned limit_s)
 {
-	uint64_t due = since + (uint64_t)limit_s * 1000;
+	uint64_t limit = (uint64_t)limit_s * 1000;
 
 	if (limit_s == 0)
 		return UINT64_MAX;
-	return due > now ? due - now : 0;
+	return limit > age ? limit - age : 0;
 }
 
 /* idle, maxconnect, and the link's echo timer learns of traffic that it does not see itself. */
@@ -262,18 +271,21 @@ tick_cb(void *arg)
 {
 	struct session *s = arg;
 	const struct settings *conf = s->config->settings;
-	uint64_t now = loop_now_ms(s->engine->loop), wait = TICK_MAX_MS, left,
-		 since = s->started_ms;
+	uint64_t now = loop_now_ms(s->engine->loop), wait = TICK_MAX_MS, left, since = s->life_ms;
 	struct dp_counters n;
 
 	if (s->dp == NULL || s->call.state != CALL_ESTABLISHED)
 		return;
+	if (s->spent) {
+		session_close(s, END_STALE, true);
+		return;
+	}
 	dp_session_counters(s->dp, &n);
 	if (n.last_rx_ms > s->seen_rx_ms) {
 		s->seen_rx_ms = n.last_rx_ms;
 		ppp_alive(s->ppp);
 	}
-	if ((left = remaining(now, s->started_ms, conf->maxconnect_s)) == 0) {
+	if ((left = remaining(now - s->started_ms, conf->maxconnect_s)) == 0) {
 		session_hangup(s, END_MAXCONNECT);
 		return;
 	}
@@ -281,7 +293,7 @@ tick_cb(void *arg)
 		wait = left;
 	if (n.last_data_ms > since)
 		since = n.last_data_ms;
-	if ((left = remaining(now, since, conf->idle_s)) == 0) {
+	if ((left = remaining(now - since, conf->idle_s)) == 0) {
 		session_hangup(s, (enum session_end)PPP_CAUSE_IDLE);
 		return;
 	}
@@ -295,7 +307,7 @@ tick_cb(void *arg)
 void
 session_tick(struct session *s)
 {
-	session_tick(s);
+	tick_cb(s);
 }
 
 /* ---- the beginning ---- */
@@ -365,14 +377,14 @@ new_call_id(struct engine *e)
 	for (unsigned i = 0; i < 65535; i++) {
 		uint16_t id = ++e->next_call_id;
 
-		if (id != 0 && e->by_call[id] == NULL)
+		if (id != 0 && e->by_call[id] == NULL && e->copies[id] == NULL)
 			return id;
 	}
 	return 0;
 }
 
-static struct session *
-session_new(struct ctrl *c, const struct pptp_message *ocrq)
+struct session *
+session_make(struct ctrl *c, const struct record_call *call, uint64_t id, enum call_state state)
 {
 	struct engine *e = c->engine;
 	struct session *s = calloc(1, sizeof *s);
@@ -382,28 +394,58 @@ session_new(struct ctrl *c, const struct pptp_message *ocrq)
 	s->engine = e;
 	s->config = engine_config_ref(e->config);
 	s->ctrl = c;
-	s->call_id = new_call_id(e);
-	s->peer_call_id = ocrq->call_id;
-	s->serial = ocrq->serial;
-	s->window = ocrq->window;
+	s->id = id;
+	s->call_id = call->call_id;
+	s->peer_call_id = call->peer_call_id;
+	s->serial = call->serial;
+	s->window = call->window;
 	s->peer_ip = c->tcp.peer_ip;
-	s->started_ms = loop_now_ms(e->loop);
-	s->started_wall_ms = wall_ms();
-	s->id = ++e->next_session;
-	snprintf(s->identity.acct_id, sizeof s->identity.acct_id, "%08x%08x", e->boot_id, s->id);
-	fsm_init(&s->call, &call_table, CALL_WAIT_GUARD);
+	s->started_ms = s->life_ms = loop_now_ms(e->loop);
+	e->n_held++;
+	fsm_init(&s->call, &call_table, state);
 	timer_init(&s->timer, e->loop, tick_cb, s);
 	s->ppp = ppp_new(e->loop, &s->config->ppp, &session_link_ops, s);
-	if (s->call_id != 0 && s->ppp != NULL)
-		s->dp = dp_attach(e->dp, &(struct dp_session_config){.call_id = s->call_id,
-					     .peer_call_id = s->peer_call_id,
-					     .peer_ip = s->peer_ip,
-					     .local_ip = c->tcp.local_ip,
-					     .owner = s});
+	if (s->ppp == NULL) {
+		session_discard(s);
+		return NULL;
+	}
+	return s;
+}
+
+void
+session_enlist(struct session *s)
+{
+	struct engine *e = s->engine;
+
+	TAILQ_INSERT_TAIL(&s->ctrl->sessions, s, entry);
+	s->ctrl->n_sessions++;
+	e->by_call[s->call_id] = s;
+	e->n_sessions++;
+}
+
+static struct session *
+session_new(struct ctrl *c, const struct pptp_message *ocrq)
+{
+	struct engine *e = c->engine;
+	struct record_call call = {.call_id = new_call_id(e),
+	    .peer_call_id = ocrq->call_id,
+	    .serial = ocrq->serial,
+	    .window = ocrq->window};
+	struct session *s =
+	    call.call_id != 0 ? session_make(c, &call, engine_new_id(e), CALL_WAIT_GUARD) : NULL;
+
+	if (s == NULL)
+		return NULL;
+	s->started_wall_ms = wall_ms();
+	snprintf(s->identity.acct_id, sizeof s->identity.acct_id, "%08x%08x", e->boot_id,
+	    (uint32_t)s->id);
+	s->dp = dp_attach(e->dp, &(struct dp_session_config){.call_id = s->call_id,
+				     .peer_call_id = s->peer_call_id,
+				     .peer_ip = s->peer_ip,
+				     .local_ip = c->tcp.local_ip,
+				     .owner = s});
 	if (s->dp == NULL) {
-		ppp_free(s->ppp);
-		engine_config_unref(s->config);
-		free(s);
+		session_discard(s);
 		return NULL;
 	}
 	return s;
@@ -450,10 +492,7 @@ session_open(struct ctrl *c, const struct pptp_message *ocrq)
 		reply_call(c, ocrq, 0, OCRP_GENERAL, error);
 		return;
 	}
-	TAILQ_INSERT_TAIL(&c->sessions, s, entry);
-	c->n_sessions++;
-	e->by_call[s->call_id] = s;
-	e->n_sessions++;
+	session_enlist(s);
 	e->stats.sessions_started++;
 	s->pending++;
 	priv_call_add(e->priv, s->peer_ip, s->call_id, guard_done, s);

@@ -11,6 +11,7 @@
 #include "common/fsm.h"
 #include "pptpd/engine/engine.h"
 #include "pptpd/engine/record.h"
+#include "pptpd/engine/replica.h"
 
 #define HELD_FRAMES     3
 #define HELD_FRAME_SIZE 64
@@ -31,6 +32,7 @@ enum session_end {   /* why a session ended; session_end_name() */
 	END_DEMOTED,
 	END_SHUTDOWN,
 	END_RESOURCES,
+	END_STALE, /* no key is left that nobody else may have used */
 	END_MAX
 };
 
@@ -48,7 +50,7 @@ struct session {
 	struct fsm call;
 	struct ppp *ppp;
 	struct dp_session *dp;
-	uint32_t id;
+	uint64_t id; /* in the pair's life */
 	uint16_t call_id, peer_call_id, serial, window;
 	uint32_t peer_ip; /* the client's outer address */
 	uint32_t address; /* inner, 0 = none yet */
@@ -58,16 +60,20 @@ struct session {
 	unsigned n_held;
 	bool path_open; /* the data plane passes packets */
 	bool up, closing, reaping;
+	bool spent;       /* END_STALE is due */
+	bool echo_due;    /* taken over, and its first Echo-Request is still to come */
 	unsigned pending; /* answers of the monitor still to come */
+	unsigned exports; /* dp_export() still to be answered */
+	struct replica_session replica;
+	uint64_t told; /* the sum of what the standby heard of it last, see session_counters() */
 	enum session_end end;
 	const char *end_detail; /* the link's own words, while its callback runs */
 	uint64_t seen_rx_ms;    /* data path's last sign of life that the link was told of */
-	uint64_t started_ms;    /* loop clock */
+	uint64_t started_ms;    /* loop clock; may be before its zero, so only differences count */
+	uint64_t life_ms;       /* loop clock: when it began here; idle counts from it */
 	uint64_t started_wall_ms;
 	struct timer timer; /* maxconnect and idle */
 	struct record_identity identity;
-	struct record_mppe mppe_tx,
-	    mppe_rx; /* start keys; the data plane's halves hold the live ones */
 	struct reap reap;
 };
 
@@ -96,7 +102,25 @@ void session_tick(struct session *s);              /* looks at its limits now, a
 bool session_verify(void *arg, const struct ppp_verify *v, uint8_t nt_hash[static 16]);
 extern const struct ppp_ops session_link_ops;
 
-/* Fills in the record from all of its parts. */
-void session_record(const struct session *s, struct session_record *r);
+struct session *session_make(
+    struct ctrl *c, const struct record_call *call, uint64_t id, enum call_state state);
+void session_enlist(struct session *s);
+/* One that session_make() made and nobody holds. */
+void session_discard(struct session *s);
+/* The standby's copy learns of it, or of what changed; see replica.h. */
+void session_replicate(struct session *s);
+
+/* ---- as a record (session_state.c) ---- */
+/* Fills in the record: state is what the data plane reported. Wipe it. */
+void session_record(
+    const struct session *s, const struct dp_state *state, struct session_record *r);
+/* What moved since it was asked last; false = nothing. */
+bool session_counters(struct session *s, struct record_counters *c);
+/*
+ * Goes on from the copy, under c: its data path is on when this returns. NULL with errno: ENOKEY
+ * (no key is left that nobody else may have used), EBADMSG or EPROTO (not a session that can go
+ * on), ENOMEM, EEXIST, EADDRINUSE.
+ */
+struct session *session_continue(struct ctrl *c, const struct mirror_session *m, bool fill);
 
 #endif

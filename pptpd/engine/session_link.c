@@ -66,7 +66,7 @@ add_route(struct session *s)
 		return;
 	s->has_route = s->route_pending = true;
 	s->pending++;
-	priv_route_add(s->engine->priv, s->address, route_done, s);
+	priv_route_add(s->engine->priv, s->address, true, route_done, s);
 }
 
 static bool
@@ -83,15 +83,24 @@ link_address(void *arg, struct ppp_addresses *a)
 	return true;
 }
 
+/*
+ * The standby's copy has the old keys: it is of no use from here until the link is up again. Nobody
+ * knows the new ones, so nothing limits them.
+ */
 static void
 link_keys(void *arg, const uint8_t send_key[static 16], const uint8_t recv_key[static 16])
 {
 	struct session *s = arg;
+	struct engine *e = s->engine;
+	struct keygate all = keygate_free(KEYS_ALL);
 
-	memcpy(s->mppe_tx.master, send_key, 16);
-	memcpy(s->mppe_rx.master, recv_key, 16);
-	if (s->dp != NULL)
-		dp_set_keys(s->engine->dp, s->dp, send_key, recv_key);
+	if (s->dp == NULL)
+		return;
+	dp_set_keys(e->dp, s->dp, send_key, recv_key);
+	if (!s->replica.member)
+		return;
+	replica_remove(e->replica, &s->replica);
+	dp_set_gate(e->dp, s->dp, &all, 0);
 }
 
 static void
@@ -138,7 +147,20 @@ link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 	if (!s->up || engine_log_ok(e, s->peer_ip)) /* a peer may renegotiate without end */
 		log_up(s, a, mtu);
 	s->up = true;
+	session_replicate(s);
 	session_tick(s);
+}
+
+void
+session_replicate(struct session *s)
+{
+	if (s->ctrl == NULL)
+		return;
+	ctrl_replicate(s->ctrl);
+	if (s->replica.member)
+		replica_renew(s->engine->replica, &s->replica, false);
+	else
+		replica_add(s->engine->replica, &s->replica, s->id);
 }
 
 static void
@@ -196,6 +218,31 @@ data_unknown(void *arg, void *owner, uint16_t protocol, const uint8_t *payload, 
 		ppp_unknown_protocol(s->ppp, protocol, payload, len, was_encrypted);
 }
 
+/* An export that was asked for before a later one tells of keys that may be gone. */
+static void
+data_exported(void *arg, void *owner, const struct dp_state *state)
+{
+	struct session *s = owner;
+	struct session_record r;
+
+	(void)arg;
+	if (--s->exports > 0 || !s->replica.member || !state->armed)
+		return;
+	session_record(s, state, &r);
+	replica_exported(s->engine->replica, &s->replica, &r);
+	session_record_wipe(&r);
+}
+
+static void
+data_low(void *arg, void *owner, uint32_t next_seq, uint64_t next_index)
+{
+	struct session *s = owner;
+
+	(void)arg;
+	if (s->replica.member)
+		replica_low(s->engine->replica, &s->replica, next_seq, next_index);
+}
+
 static void
 data_detached(void *arg, void *owner)
 {
@@ -210,4 +257,6 @@ const struct dp_ops session_dp_ops = {
     .on_frame = data_frame,
     .on_unknown = data_unknown,
     .on_detached = data_detached,
+    .on_exported = data_exported,
+    .on_low = data_low,
 };

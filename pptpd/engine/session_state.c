@@ -1,44 +1,279 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A session as a record, and a record as a session.
+ * A session as a record, and a session that goes on from the standby's copy of one. What the data
+ * plane's halves hold comes and goes as a struct dp_state; the rest is the session's own.
  */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "pptpd/engine/ctrl.h"
+#include "pptpd/engine/mirror.h"
 #include "pptpd/engine/session.h"
+#include "pptpd/engine/standby.h"
+
+#define FILL_MAX      (2u * REPLICA_AHEAD_FAST) /* numbers that can lie between use and mark */
+#define FIRST_TICK_MS 30000                     /* limits are looked at within that, spread */
+
+static void
+record_key(const struct mppe *m, struct record_mppe *r)
+{
+	memcpy(r->master, m->master, sizeof r->master);
+	memcpy(r->session, m->session, sizeof r->session);
+	r->index = m->index;
+}
+
+static void
+key_of_record(const struct record_mppe *r, struct mppe *m)
+{
+	memcpy(m->master, r->master, sizeof m->master);
+	memcpy(m->session, r->session, sizeof m->session);
+	m->index = r->index;
+}
 
 void
-session_record(const struct session *s, struct session_record *r)
+session_record(const struct session *s, const struct dp_state *state, struct session_record *r)
 {
-	struct dp_counters n = {0};
+	const struct settings *conf = s->config->settings;
 
 	memset(r, 0, sizeof *r);
-	if (s->dp != NULL)
-		dp_session_counters(s->dp, &n);
 	r->id = s->id;
-	if (s->ctrl != NULL)
-		ctrl_record(s->ctrl, &r->ctrl);
+	r->connection = s->ctrl != NULL ? s->ctrl->id : 0;
 	r->call = (struct record_call){.call_id = s->call_id,
 	    .peer_call_id = s->peer_call_id,
 	    .serial = s->serial,
 	    .window = s->window,
-	    .tx_seq = n.tx_seq,
-	    .rx_seq = n.rx_seq,
-	    .tx_acked = n.tx_acked};
+	    .tx_seq = state->tx_seq,
+	    .rx_seq = state->rx_seq,
+	    .tx_acked = state->tx_acked,
+	    .rx_any = state->rx_any,
+	    .tx_any_ack = state->tx_any_ack};
 	ppp_get_state(s->ppp, &r->ppp);
-	r->mppe_tx = s->mppe_tx;
-	r->mppe_rx = s->mppe_rx;
-	r->mppe_tx.index = n.tx_index;
-	r->mppe_rx.index = n.rx_index;
+	record_key(&state->tx, &r->mppe_tx);
+	record_key(&state->rx, &r->mppe_rx);
+	r->mark = (struct record_mark){
+	    .seq = state->gate.mark_seq, .index = state->gate.mark_index, .open = state->gate.low};
 	r->identity = s->identity;
-	r->accounting = (struct record_accounting){.rx_packets = n.rx_packets,
-	    .rx_octets = n.rx_octets,
-	    .tx_packets = n.tx_packets,
-	    .tx_octets = n.tx_octets,
+	r->accounting = (struct record_accounting){.rx_packets = state->rx_packets,
+	    .rx_octets = state->rx_octets,
+	    .tx_packets = state->tx_packets,
+	    .tx_octets = state->tx_octets,
 	    .started_ms = s->started_wall_ms};
-	r->timers = (struct record_timers){.idle_s = s->config->settings->idle_s,
-	    .maxconnect_s = s->config->settings->maxconnect_s,
-	    .lcp_echo_interval_s = (uint16_t)s->config->settings->lcp_echo_interval_s,
-	    .lcp_echo_failure = (uint8_t)s->config->settings->lcp_echo_failure};
+	r->timers = (struct record_timers){.idle_s = conf->idle_s,
+	    .maxconnect_s = conf->maxconnect_s,
+	    .lcp_echo_interval_s = (uint16_t)conf->lcp_echo_interval_s,
+	    .lcp_echo_failure = (uint8_t)conf->lcp_echo_failure};
+}
+
+/* Each of these numbers only grows: their sum tells whether one of them has moved. */
+bool
+session_counters(struct session *s, struct record_counters *c)
+{
+	struct dp_counters n;
+	uint64_t sum;
+
+	if (s->dp == NULL)
+		return false;
+	dp_session_counters(s->dp, &n);
+	sum = n.rx_packets + n.tx_packets + n.tx_seq + n.rx_seq + n.tx_acked + n.rx_index;
+	if (sum == s->told)
+		return false;
+	s->told = sum;
+	*c = (struct record_counters){.id = s->id,
+	    .tx_seq = n.tx_seq,
+	    .tx_acked = n.tx_acked,
+	    .rx_seq = n.rx_seq,
+	    .rx_any = true, /* it is up */
+	    .tx_any_ack = n.tx_acked != 0,
+	    .rx_index = n.rx_index,
+	    .accounting = {.rx_packets = n.rx_packets,
+		.rx_octets = n.rx_octets,
+		.tx_packets = n.tx_packets,
+		.tx_octets = n.tx_octets}};
+	return true;
+}
+
+/* ---- going on ---- */
+
+/* The address was the copy's: now it is the session's. */
+static int
+take_over_address(struct session *s, const struct mirror_session *m, uint32_t ip)
+{
+	struct pool *pool = s->engine->pool;
+
+	if (pool_owner(pool, ip) == m)
+		pool_release(pool, ip);
+	if (pool_take_ip(pool, ip, s) < 0)
+		return -1;
+	s->address = ip;
+	return 0;
+}
+
+static void
+give_back_address(struct session *s, const struct mirror_session *m)
+{
+	struct pool *pool = s->engine->pool;
+
+	pool_release(pool, s->address);
+	(void)pool_take_ip(pool, s->address, standby_owner(m));
+}
+
+/* The last number that the old active is known to have sent is behind the mark by so many at most
+ * that filling them helps. */
+static uint32_t
+fill_from(const struct mirror_session *m, uint32_t mark)
+{
+	uint32_t gap = mark - m->counters.tx_seq;
+
+	return mark - (gap < FILL_MAX ? gap : FILL_MAX);
+}
+
+static struct dp_session *
+attach(struct session *s, const struct mirror_session *m, const struct session_record *r,
+    const struct keygate *gate, bool fill)
+{
+	struct dp_state st = {.tx_seq = r->call.tx_seq,
+	    .tx_acked = r->call.tx_acked,
+	    .rx_seq = r->call.rx_seq,
+	    .rx_any = r->call.rx_any,
+	    .tx_any_ack = r->call.tx_any_ack,
+	    .armed = true,
+	    .gate = *gate,
+	    .rx_packets = r->accounting.rx_packets,
+	    .rx_octets = r->accounting.rx_octets,
+	    .tx_packets = r->accounting.tx_packets,
+	    .tx_octets = r->accounting.tx_octets};
+	struct dp_session *dp;
+
+	key_of_record(&r->mppe_tx, &st.tx);
+	key_of_record(&r->mppe_rx, &st.rx);
+	dp = dp_attach(s->engine->dp, &(struct dp_session_config){.call_id = s->call_id,
+					  .peer_call_id = s->peer_call_id,
+					  .peer_ip = s->peer_ip,
+					  .local_ip = s->ctrl->tcp.local_ip,
+					  .owner = s,
+					  .state = &st,
+					  .fill_from = fill ? fill_from(m, st.tx_seq) : st.tx_seq});
+	explicit_bzero(&st, sizeof st);
+	return dp;
+}
+
+static void
+open_path(struct session *s, const struct ppp_state *p)
+{
+	s->path_open = true;
+	dp_up(s->engine->dp, s->dp,
+	    &(struct dp_up){.peer_ip = p->addresses.peer_ip,
+		.local_ip = p->addresses.local_ip,
+		.mtu = p->mtu,
+		.pfc = p->peer_pfc,
+		.acfc = p->peer_acfc});
+}
+
+static void
+served_cb(void *arg, int err)
+{
+	struct session *s = arg;
+
+	if (err != 0)
+		log_warn("address not announced address=%s call=%u error=\"%s\"",
+		    conf_ipv4(s->address), s->call_id, strerror(err));
+	s->pending--;
+	session_released(s);
+}
+
+/* From here on it is a session like any other. */
+static void
+begin_life(struct session *s)
+{
+	struct engine *e = s->engine;
+	const struct settings *conf = s->config->settings;
+
+	s->in_set = s->has_route = true; /* since the copy knew of it */
+	s->up = true;
+	session_enlist(s);
+	e->stats.sessions_continued++;
+	if (conf->proxyarp) {
+		s->pending++;
+		priv_route_add(e->priv, s->address, true, served_cb, s);
+	}
+	if (conf->logwtmp)
+		priv_wtmp(e->priv, s->call_id, s->identity.user, s->peer_ip);
+	timer_set(&s->timer, s->call_id * 2654435761u % FIRST_TICK_MS);
+}
+
+static uint64_t
+age_ms(const struct session_record *r)
+{
+	struct timespec t;
+	uint64_t now;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	return now > r->accounting.started_ms ? now - r->accounting.started_ms : 0;
+}
+
+/* 0, or -1 with errno as session_continue(). On failure what was taken is given back. */
+static int
+take_over(
+    struct session *s, const struct mirror_session *m, const struct session_record *r, bool fill)
+{
+	struct replica *replica = s->engine->replica;
+	struct keygate gate;
+	int error;
+
+	s->identity = r->identity;
+	s->started_wall_ms = r->accounting.started_ms;
+	s->started_ms -= age_ms(r);
+	if (ppp_restore(s->ppp, &r->ppp) < 0)
+		return -1;
+	ctrl_replicate(s->ctrl);
+	if (!replica_adopt(replica, &s->replica, m, &gate)) {
+		errno = ENOKEY;
+		return -1;
+	}
+	if (take_over_address(s, m, r->ppp.addresses.peer_ip) < 0)
+		goto not_member;
+	if ((s->dp = attach(s, m, r, &gate, fill)) == NULL)
+		goto not_owner;
+	open_path(s, &r->ppp);
+	return 0;
+not_owner:
+	error = errno;
+	give_back_address(s, m);
+	errno = error;
+not_member:
+	error = errno;
+	replica_remove(replica, &s->replica);
+	errno = error;
+	return -1;
+}
+
+struct session *
+session_continue(struct ctrl *c, const struct mirror_session *m, bool fill)
+{
+	struct session_record r;
+	struct session *s = NULL;
+	int error = 0;
+
+	if (mirror_session_record(m, &r) < 0)
+		return NULL;
+	if (c->engine->by_call[r.call.call_id] != NULL)
+		error = EEXIST;
+	else if ((s = session_make(c, &r.call, r.id, CALL_ESTABLISHED)) == NULL)
+		error = ENOMEM;
+	else if (take_over(s, m, &r, fill) < 0) {
+		error = errno;
+		session_discard(s);
+		s = NULL;
+	}
+	session_record_wipe(&r);
+	if (s == NULL) {
+		errno = error;
+		return NULL;
+	}
+	begin_life(s);
+	return s;
 }
