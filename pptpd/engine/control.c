@@ -6,11 +6,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/fsm.h"
 #include "pptpd/engine/ctrl.h"
 #include "pptpd/engine/engine.h"
+#include "pptpd/engine/mirror.h"
+#include "pptpd/engine/replica.h"
 #include "pptpd/engine/session.h"
+#include "pptpd/engine/takeover.h"
 
 #define LIST_DEFAULT 100
 #define LIST_MAX     200                     /* sessions in one answer, */
@@ -22,6 +26,15 @@ json_ip(uint32_t ip)
 	return ip != 0 ? json_string(conf_ipv4(ip)) : json_null();
 }
 
+/* A name that is not UTF-8 is shown as the log shows it. */
+static json_t *
+json_name(const char *name)
+{
+	json_t *o = json_string(name);
+
+	return o != NULL ? o : json_string(log_quote(name, strlen(name)));
+}
+
 static json_t *
 json_counters(const struct dp_counters *n)
 {
@@ -31,12 +44,14 @@ json_counters(const struct dp_counters *n)
 		if (n->drops[d] > 0)
 			json_object_set_new(drops, dp_drop_name((enum dp_drop)d),
 			    json_integer((json_int_t)n->drops[d]));
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "rx_packets",
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "rx_packets",
 	    (json_int_t)n->rx_packets, "rx_octets", (json_int_t)n->rx_octets, "tx_packets",
 	    (json_int_t)n->tx_packets, "tx_octets", (json_int_t)n->tx_octets, "rx_reordered",
 	    (json_int_t)n->rx_reordered, "icmp_frag_needed", (json_int_t)n->icmp_frag_needed,
 	    "fragmented", (json_int_t)n->fragmented, "mss_clamped", (json_int_t)n->mss_clamped,
-	    "acks_alone", (json_int_t)n->acks_alone, "drops", drops);
+	    "acks_alone", (json_int_t)n->acks_alone, "held", (json_int_t)n->held, "stalls",
+	    (json_int_t)n->stalls, "walks", (json_int_t)n->walks, "filled", (json_int_t)n->filled,
+	    "drops", drops);
 }
 
 static json_t *
@@ -73,9 +88,54 @@ all_counters(struct engine *e, struct dp_counters *sum)
 		sum->fragmented += n.fragmented;
 		sum->mss_clamped += n.mss_clamped;
 		sum->acks_alone += n.acks_alone;
+		sum->held += n.held;
+		sum->stalls += n.stalls;
+		sum->walks += n.walks;
+		sum->filled += n.filled;
 		for (int d = 0; d < DP_DROP_MAX; d++)
 			sum->drops[d] += n.drops[d];
 	}
+}
+
+static json_t *
+json_replica(const struct engine *e)
+{
+	struct replica_status st;
+	json_t *o;
+
+	replica_get_status(e->replica, &st);
+	o = json_pack("{s:s,s:b,s:b,s:b,s:I,s:b,s:I,s:b,s:b,s:b,s:o}", "state",
+	    replica_state_name(st.state), "connected", st.connected, "in_step", st.in_step, "wants",
+	    st.wants, "cut", (json_int_t)st.cut, "stale", st.stale, "stale_cut",
+	    (json_int_t)st.stale_cut, "clean", st.clean, "marked", st.marked, "failed", st.failed,
+	    "peer", json_name(st.peer));
+	json_object_update_new(
+	    o, json_pack("{s:i,s:i,s:i,s:I,s:I,s:I,s:{s:i,s:i,s:I},s:i,s:I,s:I}", "sessions",
+		   (int)st.sessions, "connections", (int)st.connections, "at_risk", (int)st.at_risk,
+		   "lag_ms", (json_int_t)st.lag_ms, "sent", (json_int_t)st.sent, "applied",
+		   (json_int_t)st.applied, "snapshot", "done", (int)st.snapshot_done, "of",
+		   (int)st.snapshot_of, "ms", (json_int_t)st.snapshot_ms, "restoring",
+		   (int)takeover_restoring(e), "holes", (json_int_t)e->stats.holes,
+		   "holes_repaired", (json_int_t)e->stats.holes_repaired));
+	json_object_update_new(o,
+	    json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "bytes_sent", (json_int_t)st.bytes_sent,
+		"bytes_received", (json_int_t)st.bytes_received, "streams", (json_int_t)st.streams,
+		"marks_asked", (json_int_t)st.marks_asked, "commits", (json_int_t)st.commits,
+		"shorts", (json_int_t)st.shorts, "yielded", (json_int_t)takeover_yielded(e)));
+	return o;
+}
+
+/* What the agent asks for many times a second. */
+static void
+cmd_replica(struct answer_request *r, json_t *args, void *arg)
+{
+	struct engine *e = arg;
+
+	(void)args;
+	answer_ok(
+	    r, json_pack("{s:s,s:I,s:I,s:o}", "role", engine_role_name(e->role), "epoch",
+		   (json_int_t)takeover_epoch(e), "uptime_ms",
+		   (json_int_t)(loop_now_ms(e->loop) - e->started_ms), "replica", json_replica(e)));
 }
 
 static void
@@ -85,9 +145,10 @@ cmd_status(struct answer_request *r, json_t *args, void *arg)
 	struct dp_counters n;
 	json_t *o = json_pack("{s:s,s:s,s:s,s:b,s:I,s:I,s:i,s:i,s:i,s:i}", "version", PHA_VERSION,
 	    "node", e->node, "role", engine_role_name(e->role), "listening", e->listening, "epoch",
-	    (json_int_t)e->epoch, "uptime_ms", (json_int_t)(loop_now_ms(e->loop) - e->started_ms),
-	    "sessions", (int)e->n_sessions, "control_connections", (int)e->n_ctrls, "half_open",
-	    (int)e->n_half_open, "workers", (int)e->workers);
+	    (json_int_t)takeover_epoch(e), "uptime_ms",
+	    (json_int_t)(loop_now_ms(e->loop) - e->started_ms), "sessions", (int)e->n_sessions,
+	    "control_connections", (int)e->n_ctrls, "half_open", (int)e->n_half_open, "workers",
+	    (int)e->workers);
 
 	(void)args;
 	all_counters(e, &n);
@@ -96,15 +157,78 @@ cmd_status(struct answer_request *r, json_t *args, void *arg)
 		"{s:i,s:i}", "used", (int)pool_used(e->pool), "size", (int)pool_size(e->pool)));
 	json_object_set_new(
 	    o, "users", json_integer((json_int_t)secrets_count(e->config->secrets)));
+	json_object_set_new(o, "replica", json_replica(e));
 	json_object_set_new(o, "totals",
-	    json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "accepted", (json_int_t)e->stats.accepted,
-		"refused", (json_int_t)e->stats.refused_connections, "sessions_started",
-		(json_int_t)e->stats.sessions_started, "sessions_up",
-		(json_int_t)e->stats.sessions_up, "control_malformed",
+	    json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "accepted",
+		(json_int_t)e->stats.accepted, "refused", (json_int_t)e->stats.refused_connections,
+		"sessions_started", (json_int_t)e->stats.sessions_started, "sessions_up",
+		(json_int_t)e->stats.sessions_up, "sessions_continued",
+		(json_int_t)e->stats.sessions_continued, "control_malformed",
 		(json_int_t)e->stats.control_malformed, "control_ignored",
 		(json_int_t)e->stats.control_ignored, "ended", json_ended(&e->stats)));
 	json_object_set_new(o, "data", json_counters(&n));
 	answer_ok(r, o);
+}
+
+/* The shape of an entry of `sessions`, whatever it is made from. */
+struct entry {
+	uint64_t id, age_ms;
+	uint16_t call_id, peer_call_id;
+	uint32_t peer_ip, address;
+	const char *state, *user;
+	bool up;
+	const struct ppp_state *ppp;
+	const struct dp_counters *data;
+	json_t *replica, *link; /* taken over */
+};
+
+static json_t *
+json_entry(const struct entry *n)
+{
+	json_t *o = json_pack("{s:I,s:i,s:i,s:s,s:b,s:I}", "id", (json_int_t)n->id, "call",
+	    n->call_id, "peer_call", n->peer_call_id, "state", n->state, "up", n->up, "age_ms",
+	    (json_int_t)n->age_ms);
+
+	json_object_set_new(o, "user", json_name(n->user));
+	json_object_set_new(o, "peer", json_ip(n->peer_ip));
+	json_object_set_new(o, "address", json_ip(n->address));
+	json_object_set_new(o, "mtu", json_integer(n->ppp->mtu));
+	json_object_set_new(o, "mppe", json_boolean(n->ppp->ccp_bits == 0x01000040));
+	json_object_set_new(o, "tx_seq", json_integer(n->data->tx_seq));
+	json_object_set_new(o, "rx_seq", json_integer(n->data->rx_seq));
+	json_object_set_new(o, "tx_acked", json_integer(n->data->tx_acked));
+	json_object_set_new(o, "data", json_counters(n->data));
+	json_object_set_new(o, "replica", n->replica);
+	json_object_set_new(o, "link", n->link);
+	return o;
+}
+
+static const char *
+classes_name(uint8_t classes)
+{
+	static const char *const names[] = {"none", "even", "odd", "all"};
+
+	return names[classes & KEYS_ALL];
+}
+
+/* mark_left: numbers that may be used, null without a limit. */
+static json_t *
+json_exposure(const struct replica_session *r, uint32_t tx_seq)
+{
+	uint32_t left = keygate_left(&r->gate, tx_seq);
+
+	return json_pack("{s:b,s:b,s:o,s:s}", "member", r->member, "exposed", r->exposed,
+	    "mark_left", left == UINT32_MAX ? json_null() : json_integer(left), "classes",
+	    classes_name(r->open));
+}
+
+static json_t *
+json_link(const struct ppp_counters *n)
+{
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "rejects_sent", (json_int_t)n->rejects_sent,
+	    "malformed", (json_int_t)n->malformed, "echo_sent", (json_int_t)n->echo_sent,
+	    "echo_received", (json_int_t)n->echo_received, "resets_answered",
+	    (json_int_t)n->resets_answered, "unknown", (json_int_t)n->unknown);
 }
 
 static json_t *
@@ -113,26 +237,80 @@ json_session(const struct session *s)
 	struct engine *e = s->engine;
 	struct ppp_state p;
 	struct dp_counters n = {0};
-	json_t *o;
 
 	ppp_get_state(s->ppp, &p);
 	if (s->dp != NULL)
 		dp_session_counters(s->dp, &n);
-	o = json_pack("{s:i,s:i,s:i,s:s,s:b,s:s,s:I}", "id", (int)s->id, "call", s->call_id,
-	    "peer_call", s->peer_call_id, "state", fsm_state_name(&s->call), "up", s->up, "user",
-	    s->identity.user, "age_ms", (json_int_t)(loop_now_ms(e->loop) - s->started_ms));
-	if (o == NULL) /* a name that is not UTF-8 */
-		o = json_pack("{s:i,s:i,s:s}", "id", (int)s->id, "call", s->call_id, "user",
-		    log_quote(s->identity.user, strlen(s->identity.user)));
-	json_object_set_new(o, "peer", json_ip(s->peer_ip));
-	json_object_set_new(o, "address", json_ip(s->address));
-	json_object_set_new(o, "mtu", json_integer(p.mtu));
-	json_object_set_new(o, "mppe", json_boolean(p.ccp_bits == 0x01000040));
-	json_object_set_new(o, "tx_seq", json_integer(n.tx_seq));
-	json_object_set_new(o, "rx_seq", json_integer(n.rx_seq));
-	json_object_set_new(o, "tx_acked", json_integer(n.tx_acked));
-	json_object_set_new(o, "data", json_counters(&n));
+	return json_entry(&(struct entry){.id = s->id,
+	    .age_ms = loop_now_ms(e->loop) - s->started_ms,
+	    .call_id = s->call_id,
+	    .peer_call_id = s->peer_call_id,
+	    .peer_ip = s->peer_ip,
+	    .address = s->address,
+	    .state = fsm_state_name(&s->call),
+	    .user = s->identity.user,
+	    .up = s->up,
+	    .ppp = &p,
+	    .data = &n,
+	    .replica = json_exposure(&s->replica, n.tx_seq),
+	    .link = json_link(ppp_counters(s->ppp))});
+}
+
+static uint64_t
+age_of(const struct session_record *r)
+{
+	struct timespec t;
+	uint64_t now;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	return now > r->accounting.started_ms ? now - r->accounting.started_ms : 0;
+}
+
+/* A session of the standby's copy. NULL: its record cannot be read. */
+static json_t *
+json_mirrored(const struct mirror_session *m)
+{
+	struct session_record r;
+	struct dp_counters n = {.tx_seq = m->counters.tx_seq,
+	    .rx_seq = m->counters.rx_seq,
+	    .tx_acked = m->counters.tx_acked,
+	    .rx_packets = m->counters.accounting.rx_packets,
+	    .rx_octets = m->counters.accounting.rx_octets,
+	    .tx_packets = m->counters.accounting.tx_packets,
+	    .tx_octets = m->counters.accounting.tx_octets};
+	json_t *o;
+
+	if (mirror_session_record(m, &r) < 0)
+		return NULL;
+	o = json_entry(&(struct entry){.id = m->id,
+	    .age_ms = age_of(&r),
+	    .call_id = m->call_id,
+	    .peer_call_id = r.call.peer_call_id,
+	    .peer_ip = m->peer_ip,
+	    .address = m->address,
+	    .state = "mirrored",
+	    .user = r.identity.user,
+	    .up = true,
+	    .ppp = &r.ppp,
+	    .data = &n,
+	    .replica = json_pack("{s:b,s:I,s:I,s:s}", "stale", m->stale, "mark_seq",
+		(json_int_t)m->mark.seq, "mark_index", (json_int_t)m->mark.index, "classes",
+		classes_name(m->mark.open)),
+	    .link = json_object()});
+	session_record_wipe(&r);
 	return o;
+}
+
+/* What has this call id: a session that serves, else one of the copy, else NULL. */
+static json_t *
+json_by_call(const struct engine *e, uint16_t call_id)
+{
+	const struct session *s = e->by_call[call_id];
+
+	if (s != NULL && s->call.state != CALL_CLOSED)
+		return json_session(s);
+	return e->copies[call_id] != NULL ? json_mirrored(e->copies[call_id]) : NULL;
 }
 
 /* Paged by call id: {"after":0,"limit":100} -> {"sessions":[...],"next":ID or null}. */
@@ -150,11 +328,8 @@ cmd_sessions(struct answer_request *r, json_t *args, void *arg)
 	if (limit > LIST_MAX)
 		limit = LIST_MAX;
 	for (json_int_t id = after < 0 ? 1 : after + 1; id <= 65535; id++) {
-		const struct session *s = e->by_call[id];
-
-		if (s == NULL || s->call.state == CALL_CLOSED)
+		if ((entry = json_by_call(e, (uint16_t)id)) == NULL)
 			continue;
-		entry = json_session(s);
 		bytes += json_dumpb(entry, NULL, 0, JSON_COMPACT) + 1;
 		if ((json_int_t)json_array_size(list) == limit || bytes > LIST_BYTES) {
 			json_decref(entry);
@@ -236,7 +411,7 @@ change_role(struct answer_request *r, json_t *args, struct engine *e,
     int (*change)(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg))
 {
 	json_t *given = json_object_get(args, "epoch");
-	uint64_t epoch = given != NULL ? (uint64_t)json_integer_value(given) : e->epoch;
+	uint64_t epoch = given != NULL ? (uint64_t)json_integer_value(given) : takeover_epoch(e);
 
 	if (change(e, epoch, role_done, r) == 0)
 		return;
@@ -256,8 +431,70 @@ cmd_demote(struct answer_request *r, json_t *args, void *arg)
 	change_role(r, args, arg, engine_demote);
 }
 
+/* ---- orders to the replica; each names what it is about, so a late one does no harm ---- */
+
+static uint64_t
+number(json_t *args, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(args, key));
+}
+
+/* {"clean":true,"epoch":N}: what this node can prove of itself. */
+static void
+cmd_pair(struct answer_request *r, json_t *args, void *arg)
+{
+	struct engine *e = arg;
+
+	replica_pair(
+	    e->replica, json_is_true(json_object_get(args, "clean")), number(args, "epoch"));
+	answer_ok(r, NULL);
+}
+
+static void
+order_done(struct answer_request *r, int rc, const char *refusal)
+{
+	if (rc == 0)
+		answer_ok(r, NULL);
+	else
+		answer_error(r, "refused", "%s", refusal);
+}
+
+/* {"cut":N,"epoch":N}: the active of that epoch may go on without us. */
+static void
+cmd_stale(struct answer_request *r, json_t *args, void *arg)
+{
+	struct engine *e = arg;
+
+	order_done(r, replica_stale(e->replica, number(args, "cut"), number(args, "epoch")),
+	    "this gateway serves, or under a higher epoch");
+}
+
+/* {"cut":N} */
+static void
+cmd_solo(struct answer_request *r, json_t *args, void *arg)
+{
+	struct engine *e = arg;
+
+	order_done(r, replica_solo(e->replica, number(args, "cut")),
+	    "the stream is not cut, or not for the time that this names");
+}
+
+static void
+cmd_silent(struct answer_request *r, json_t *args, void *arg)
+{
+	struct engine *e = arg;
+
+	order_done(r, replica_silent(e->replica, number(args, "cut")),
+	    "the stream is not cut, or not for the time that this names");
+}
+
 static const struct answer_command commands[] = {
     {"status", cmd_status},
+    {"replica", cmd_replica},
+    {"pair", cmd_pair},
+    {"stale", cmd_stale},
+    {"solo", cmd_solo},
+    {"silent", cmd_silent},
     {"sessions", cmd_sessions},
     {"kick", cmd_kick},
     {"reload", cmd_reload},
