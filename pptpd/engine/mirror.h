@@ -32,6 +32,8 @@ struct mirror_session {
 	uint32_t address; /* inner */
 	bool stale;       /* the active went on without us: never to be continued */
 	bool seen;        /* in this snapshot */
+	uint64_t
+	    moved_ms; /* loop clock: when counters or a mark came last; 0 = never (replica.c) */
 	struct record_mark mark;
 	struct mppe tx, rx; /* tx stepped to the mark; rx as of the last counters */
 	struct record_counters counters;
@@ -40,7 +42,9 @@ struct mirror_session {
 };
 
 struct mirror_ops {
-	/* A session is new in the copy, with its connection; or leaves it. */
+	/* A session is new in the copy, with its connection; or leaves it. A change of call id or
+	 * address is both, the old one's leaving first. The callee changes nothing of the mirror.
+	 */
 	void (*on_session)(void *arg, const struct mirror_session *s);
 	void (*on_gone)(void *arg, const struct mirror_session *s);
 };
@@ -48,6 +52,8 @@ struct mirror_ops {
 struct mirror *mirror_new(const struct mirror_ops *ops, void *arg);
 void mirror_free(struct mirror *m);  /* wipes; no callbacks */
 void mirror_clear(struct mirror *m); /* likewise, with on_gone */
+/* Memory that it may hold: beyond it, ENOMEM. 0 = what there is. */
+void mirror_set_limit(struct mirror *m, size_t bytes);
 
 /* One record from the stream. 0, or -1 with errno EBADMSG, EPROTO, ENOMEM. */
 int mirror_put_connection(struct mirror *m, struct rd *in);
@@ -60,6 +66,8 @@ int mirror_count(struct mirror *m, const struct record_counters *c);
 void mirror_begin(struct mirror *m); /* of a snapshot */
 void mirror_end(struct mirror *m);   /* what was not named since then goes */
 void mirror_stale(struct mirror *m); /* all that is in it */
+/* Its session serves here now: when it leaves the copy, the owner need not hear of it. */
+void mirror_adopted(struct mirror *m, uint64_t id);
 
 unsigned mirror_sessions(const struct mirror *m);
 unsigned mirror_connections(const struct mirror *m);
@@ -70,6 +78,7 @@ const struct mirror_session *mirror_next_session(
 const struct mirror_connection *mirror_next_connection(
     const struct mirror *m, const struct mirror_connection *c);
 const struct mirror_connection *mirror_connection(const struct mirror *m, uint64_t id);
+const struct mirror_session *mirror_session(const struct mirror *m, uint64_t id);
 /* The record with what has moved since: tx_seq, key and index at the mark. 0, or -1 as from the
  * decoder. */
 int mirror_session_record(const struct mirror_session *s, struct session_record *r);
