@@ -97,7 +97,8 @@ struct agent_replica {
 	json_t *status; /* its last answer; NULL = none */
 	uint64_t answered_ms, uptime_ms;
 	struct pair_wishes wishes;
-	bool asking, ordering, pairing, marker, paired;
+	bool asking, ordering, pairing, paired;
+	bool marker_may, marker_sure; /* as in struct pair_facts */
 	struct pair_wishes paired_as; /* clean, as the engine was told */
 	uint64_t paired_epoch, stale_cut;
 	struct agent_child marker_child, hold_child;
@@ -156,6 +157,7 @@ struct agent {
 	struct io keepalived_io;
 
 	struct agent_pptpd pptpd;
+	unsigned epoch_token; /* of an epoch step that waits for the disk; 0 = none */
 	struct agent_child epoch_child, commit_child, gate_child, vip_child, resync_child;
 	struct arp arp;
 
@@ -203,7 +205,8 @@ void agent_steps_init(struct agent *a);
 void agent_steps_fini(struct agent *a);
 /* The list of steps for a kind of work, in the agent's own memory. */
 const struct step *agent_steps_of(struct agent *a, enum role_work work, size_t *n);
-int agent_gate_is_open(void); /* 1, 0; -1 = the rules are not loaded */
+void agent_steps_epoch(struct agent *a); /* the step may go on */
+int agent_gate_is_open(void);            /* 1, 0; -1 = the rules are not loaded */
 
 /* agent_health.c */
 void agent_health_init(struct agent *a);
@@ -235,6 +238,11 @@ void agent_link_look(struct agent *a);
 /* agent_replica.c */
 int agent_replica_init(struct agent *a);
 void agent_replica_fini(struct agent *a);
+/*
+ * A promotion writes marker and epoch itself, after what is under way with them. True: nothing is;
+ * false: it is cut, and agent_steps_epoch() is called when it is gone.
+ */
+bool agent_replica_leave_disk(struct agent *a);
 /* The peer has said something new. */
 void agent_replica_look(struct agent *a);
 /* What our hello says of it goes into o; what status says of it: new reference, or NULL. */

@@ -92,7 +92,8 @@ gather(const struct agent *a)
 	    .role = pair_role(a),
 	    .epoch = a->epoch.counter,
 	    .engine_epoch = number(a->replica.status, "epoch"),
-	    .marker = a->replica.marker,
+	    .marker_may = a->replica.marker_may,
+	    .marker_sure = a->replica.marker_sure,
 	    .paired = a->replica.paired,
 	    .peer =
 		{
@@ -148,62 +149,79 @@ keep_epoch(void *arg)
 	return epoch_write(a->epoch_path, &e) < 0;
 }
 
+/* The end of whatever was done to the disk; a promotion may wait for it. */
 static void
-marker_failed(const struct agent *a, const struct child_result *r)
+disk_done(struct agent *a, const struct child_result *r, const char *what)
 {
-	log_warn("marker not changed path=\"%s\" error=\"%s\"", a->alone_path,
-	    log_quote(r->output, strcspn(r->output, "\n")));
+	if (r->status != 0 && !r->cut)
+		log_warn("%s not done path=\"%s\" error=\"%s\"", what, a->alone_path,
+		    log_quote(r->output, strcspn(r->output, "\n")));
+	if (a->epoch_token != 0)
+		agent_steps_epoch(a);
+	else
+		agent_replica_look(a);
 }
 
 static void
 marker_written(void *arg, const struct child_result *r)
 {
-	struct agent_child *c = arg;
-	struct agent *a = c->agent;
+	struct agent *a = ((struct agent_child *)arg)->agent;
 
-	if (r->status != 0)
-		marker_failed(a, r);
-	else
+	a->replica.marker_sure = r->status == 0;
+	if (r->status == 0)
 		journal_event(&a->journal, "alone", "no path to the peer: one class of keys only");
-	a->replica.marker = true; /* it may be there, whatever happened */
-	agent_replica_look(a);
+	disk_done(a, r, "marker written");
 }
 
 static void
 marker_removed(void *arg, const struct child_result *r)
 {
-	struct agent_child *c = arg;
+	struct agent *a = ((struct agent_child *)arg)->agent;
 
-	if (r->status != 0)
-		marker_failed(c->agent, r);
-	else
-		c->agent->replica.marker = false;
+	if (r->status == 0 && a->epoch_token == 0)
+		a->replica.marker_may = false;
+	disk_done(a, r, "marker removed");
 }
 
 static void
 epoch_kept(void *arg, const struct child_result *r)
 {
-	struct agent_child *c = arg;
-	struct agent *a = c->agent;
+	struct agent *a = ((struct agent_child *)arg)->agent;
 
-	if (r->status == 0 && epoch_read(a->epoch_path, &a->epoch) == 0)
-		return;
-	log_warn("epoch not kept path=\"%s\"", a->epoch_path);
+	if (r->status == 0 && a->epoch_token == 0)
+		(void)epoch_read(a->epoch_path, &a->epoch);
+	disk_done(a, r, "epoch kept");
 }
 
 static void
 see_to_the_disk(struct agent *a, const struct pair_wishes *w)
 {
-	struct agent_child *c = &a->replica.marker_child;
+	struct agent_replica *r = &a->replica;
+	struct agent_child *c = &r->marker_child;
 
-	if (child_running(&c->child))
+	if (child_running(&c->child) || child_running(&a->epoch_child.child))
 		return;
-	if (w->write_marker)
+	if (w->write_marker) {
+		r->marker_may = true;
 		(void)child_call(&c->child, a->loop, write_marker, a, CHILD_MS, marker_written, c);
-	else if (w->keep_epoch)
+	} else if (w->keep_epoch) {
 		(void)child_call(&c->child, a->loop, keep_epoch, a, CHILD_MS, epoch_kept, c);
-	else if (w->remove_marker)
+	} else if (w->remove_marker) {
+		r->marker_sure = false;
 		(void)child_call(&c->child, a->loop, remove_marker, a, CHILD_MS, marker_removed, c);
+	}
+}
+
+bool
+agent_replica_leave_disk(struct agent *a)
+{
+	struct child *c = &a->replica.marker_child.child;
+
+	a->replica.marker_may = true;
+	a->replica.marker_sure = false;
+	if (child_running(c))
+		child_cut(c);
+	return !child_running(c);
 }
 
 /* ---- the guard's holds ---- */
@@ -384,7 +402,7 @@ agent_replica_init(struct agent *a)
 
 	r->marker_child.agent = r->hold_child.agent = a;
 	r->holds_set = -1;
-	r->marker = access(a->alone_path, F_OK) == 0 || errno != ENOENT;
+	r->marker_may = access(a->alone_path, F_OK) == 0 || errno != ENOENT;
 	r->wishes = (struct pair_wishes){.wants_cut = PAIR_NO_CUT, .stale_cut = PAIR_NO_CUT};
 	r->asks = answer_client_new(a->loop, a->pptpd_socket);
 	if (!r->asks)
@@ -475,7 +493,7 @@ agent_replica_json(const struct agent *a)
 
 	if (!o)
 		return json_null();
-	json_object_set_new(o, "marker", json_boolean(a->replica.marker));
+	json_object_set_new(o, "marker", json_boolean(a->replica.marker_may));
 	json_object_set_new(o, "hold_calls",
 	    json_boolean(a->replica.holds_set > 0 && (a->replica.holds_set & FW_HOLD_CALLS) != 0));
 	json_object_set_new(o, "hold_unknown",

@@ -88,14 +88,33 @@ epoch_begin(struct steps *s, unsigned token, void *arg)
 {
 	struct agent *a = arg;
 
-	a->replica.marker = true;
-	return begin_function(&a->epoch_child, write_epoch, a->cluster->timeouts.epoch_ms, token);
+	if (agent_replica_leave_disk(a))
+		return begin_function(
+		    &a->epoch_child, write_epoch, a->cluster->timeouts.epoch_ms, token);
+	a->epoch_token = token;
+	return 0;
+}
+
+void
+agent_steps_epoch(struct agent *a)
+{
+	unsigned token = a->epoch_token;
+
+	a->epoch_token = 0;
+	if (begin_function(&a->epoch_child, write_epoch, a->cluster->timeouts.epoch_ms, token) < 0)
+		steps_end(&a->steps, token, STEP_FAILED, strerror(errno));
 }
 
 static bool
 epoch_cut(void *arg)
 {
-	return cut_child(&((struct agent *)arg)->epoch_child);
+	struct agent *a = arg;
+
+	if (a->epoch_token != 0) {
+		a->epoch_token = 0;
+		return true;
+	}
+	return cut_child(&a->epoch_child);
 }
 
 /* ---- pptpd ---- */

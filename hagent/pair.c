@@ -34,8 +34,8 @@ judge_cut(const struct pair_facts *f, struct pair_wishes *w)
 		w->order = PAIR_SOLO;
 		w->cut = e->cut;
 	} else if (is_active(f) && e->cut_now && p->silent_ms >= PAIR_SILENT_MS) {
-		w->write_marker = !f->marker;
-		w->order = f->marker ? PAIR_SILENT : PAIR_NO_ORDER;
+		w->write_marker = !f->marker_sure;
+		w->order = f->marker_sure ? PAIR_SILENT : PAIR_NO_ORDER;
 		w->cut = e->cut;
 	}
 }
@@ -49,11 +49,11 @@ judge_marker(const struct pair_facts *f, struct pair_wishes *w)
 {
 	const struct pair_engine *e = &f->engine;
 
-	w->clean = f->role == PAIR_STANDBY && !f->marker && f->epoch > 0;
+	w->clean = f->role == PAIR_STANDBY && !f->marker_may && f->epoch > 0;
 	if (is_active(f) && e->marked && !e->silent_now)
-		w->remove_marker = f->marker;
+		w->remove_marker = f->marker_may;
 	if (is_standby(f) && e->in_step && !e->stale) {
-		w->remove_marker = f->marker;
+		w->remove_marker = f->marker_may;
 		w->keep_epoch = f->engine_epoch > f->epoch;
 	}
 	w->mirrors = is_standby(f) && f->paired && f->peer.fresh && f->peer.active;

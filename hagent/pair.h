@@ -45,8 +45,9 @@ struct pair_facts {
 	enum pair_role role;
 	uint64_t epoch; /* written to the disk */
 	uint64_t engine_epoch;
-	bool marker; /* stands on the disk, or may */
-	bool paired; /* the engine knows what we can prove */
+	bool marker_may;  /* the marker stands on the disk, or may: nothing is proven */
+	bool marker_sure; /* it stands for certain, and nobody is about to remove it */
+	bool paired;      /* the engine knows what we can prove */
 	struct pair_engine engine;
 	struct pair_peer peer;
 };

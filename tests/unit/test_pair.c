@@ -123,7 +123,10 @@ silence_writes_the_marker_first(void **state)
 	f.peer.silent_ms = PAIR_SILENT_MS;
 	assert_true(judge(f).write_marker);
 	assert_int_equal(judge(f).order, PAIR_NO_ORDER);
-	f.marker = true;
+	f.marker_may = true; /* half written, or about to be removed, is not written */
+	assert_true(judge(f).write_marker);
+	assert_int_equal(judge(f).order, PAIR_NO_ORDER);
+	f.marker_sure = true;
 	assert_false(judge(f).write_marker);
 	assert_int_equal(judge(f).order, PAIR_SILENT);
 	assert_false(judge(f).remove_marker);
@@ -134,12 +137,12 @@ the_marker_goes_when_the_other_knows(void **state)
 {
 	struct pair_facts f = active();
 
-	f.marker = true;
+	f.marker_may = true;
 	assert_true(judge(f).remove_marker);
 	f.engine.marked = false;
 	assert_false(judge(f).remove_marker);
 	f = standby();
-	f.marker = true;
+	f.marker_may = true;
 	assert_true(judge(f).remove_marker);
 	assert_false(judge(f).clean);
 	f.engine.in_step = false;
