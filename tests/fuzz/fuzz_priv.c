@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define POOL_LAST  0x0a0800feu
 #define OWN        0x0a080001u
 #define STATIC     0x0a09000au
+#define LISTEN     0xc633640au
 
 static void
 must(bool truth)
@@ -38,7 +39,7 @@ do_call(void *arg, bool add, uint32_t peer_ip, uint16_t call_id, uint32_t id)
 }
 
 static int
-do_route_add(void *arg, uint32_t ip)
+do_route_add(void *arg, uint32_t ip, bool serve)
 {
 	must(ip == STATIC || (ip >= POOL_FIRST && ip <= POOL_LAST));
 	return 0;
@@ -70,6 +71,26 @@ do_wtmp(void *arg, uint16_t call_id, const char *user, uint32_t peer_ip)
 	return 0;
 }
 
+static int
+do_restore(void *arg, const struct tcp_restore *r)
+{
+	must(r->tcp.local_ip == LISTEN && r->tcp.local_port == 1723 && r->tcp.peer_port != 0);
+	must(r->tcp.peer_ip >> 24 != 0 && r->tcp.peer_ip < 0xe0000000u);
+	must(r->tail_len <= TCP_TAIL_MAX);
+	return 9;
+}
+
+static int
+do_sniffer(void *arg)
+{
+	return 9;
+}
+
+static void
+do_pong(void *arg)
+{
+}
+
 static bool
 is_call(int fd)
 {
@@ -77,21 +98,23 @@ is_call(int fd)
 }
 
 static void
-do_answer(void *arg, uint32_t id, int err)
+do_answer(void *arg, uint32_t id, int fd, int err)
 {
-	must(id != 0 && err >= 0);
+	must(id != 0 && err >= 0 && (fd == -1 || fd == 9));
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct verb_ops ops = {do_listen, do_call, do_route_add, do_route_del,
-	    do_socket, do_socket, do_reload, do_wtmp, is_call, do_answer};
+	    do_socket, do_socket, do_reload, do_wtmp, do_restore, do_sniffer, do_socket, do_pong,
+	    is_call, do_answer};
 	struct ip_range local = {OWN, OWN}, remote = {OWN, POOL_LAST};
 	struct settings s = {
 	    .local_ips = {&local, 1, 1}, .remote_ips = {&remote, 1, POOL_LAST - OWN + 1}};
 	uint32_t statics[] = {STATIC};
-	struct verbs v = {.settings = &s, .statics = statics, .n_statics = 1, .ops = &ops};
+	struct verbs v = {
+	    .settings = &s, .statics = statics, .n_statics = 1, .ops = &ops, .listen = LISTEN};
 	static struct priv_packet p;
 	uint8_t again[PRIV_MSG_MAX];
 	struct priv_msg m;

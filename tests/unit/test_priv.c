@@ -24,6 +24,7 @@
 #include "pptpd/priv/priv.h"
 #include "pptpd/priv/priv_wire.h"
 #include "pptpd/priv/table.h"
+#include "pptpd/priv/watchdog.h"
 
 #define IP(a, b, c, d) ((uint32_t)(a) << 24 | (b) << 16 | (c) << 8 | (d))
 
@@ -38,6 +39,19 @@ open_fds(void)
 }
 
 /* ---- messages ---- */
+
+static struct tcp_restore
+sample_restore(void)
+{
+	struct tcp_restore r = {.tcp = {IP(198, 51, 100, 100), IP(198, 51, 100, 10), 40000, 1723,
+				    0xfffffffe, 7, 1460, 7, 7, 9, 0x89abcdef, 0x0123456789abcdefu},
+	    .snd = 3,
+	    .rcv = 9,
+	    .tail_len = TCP_TAIL_MAX};
+
+	memset(r.tail, 't', sizeof(r.tail));
+	return r;
+}
 
 static struct priv_msg
 sample(enum priv_type type)
@@ -70,7 +84,11 @@ sample(enum priv_type type)
 		/* fall through */
 	case PRIV_ROUTE_ADD:
 	case PRIV_ROUTE_DEL:
+		m.on = type == PRIV_ROUTE_ADD;
 		m.ip = IP(10, 8, 0, 10);
+		break;
+	case PRIV_RESTORE:
+		m.restore = sample_restore();
 		break;
 	default:
 		break;
@@ -104,7 +122,7 @@ static void
 golden_call_add(void **state)
 {
 	static const uint8_t want[] = {
-	    7,                        /* call-add */
+	    9,                        /* call-add */
 	    0x01, 0x02, 0x03, 0x04,   /* number */
 	    10, 8, 0, 10, 0xab, 0xcd, /* address, call id */
 	};
@@ -129,6 +147,15 @@ bad_values_are_refused(void **state)
 	assert_int_equal(priv_decode(bytes, len, &back), -1);
 	bytes[0] = 0;
 	assert_int_equal(priv_decode(bytes, len, &back), -1);
+
+	m = sample(PRIV_RESTORE);
+	m.restore.tail_len = 0; /* the length lies: nothing follows */
+	len = priv_encode(&m, bytes, sizeof(bytes));
+	bytes[len - 1] = 1;
+	assert_int_equal(priv_decode(bytes, len, &back), -1);
+	bytes[len - 2] = (TCP_TAIL_MAX + 1) >> 8;
+	bytes[len - 1] = (TCP_TAIL_MAX + 1) & 0xff;
+	assert_int_equal(priv_decode(bytes, len + TCP_TAIL_MAX + 1, &back), -1);
 
 	m = sample(PRIV_START);
 	m.start.workers = DP_WORKERS_MAX + 1;
@@ -319,7 +346,7 @@ struct engine_fixture {
 	unsigned accepts, files, stops, gone;
 	struct tcp_snapshot tcp;
 	unsigned done;
-	int last_err, order[8];
+	int last_err, last_fd, order[8];
 	struct timer end;
 };
 
@@ -434,7 +461,7 @@ answers_find_their_verbs(void **state)
 	struct priv_msg m[3];
 
 	priv_call_add(f->priv, IP(1, 2, 3, 4), 5, note_done, f);
-	priv_route_add(f->priv, IP(10, 8, 0, 2), note_done, f);
+	priv_route_add(f->priv, IP(10, 8, 0, 2), true, note_done, f);
 	priv_listen(f->priv, true, NULL, NULL);
 	for (int i = 0; i < 3; i++)
 		m[i] = heard(f, &p);
@@ -442,6 +469,7 @@ answers_find_their_verbs(void **state)
 	assert_int_equal(m[0].ip, IP(1, 2, 3, 4));
 	assert_int_equal(m[0].call_id, 5);
 	assert_int_equal(m[1].type, PRIV_ROUTE_ADD);
+	assert_true(m[1].on);
 	assert_int_equal(m[2].type, PRIV_LISTEN);
 	answer(f, m[2].id, 0);
 	answer(f, m[1].id, 11);
@@ -516,6 +544,85 @@ descriptors_go_with_their_verbs(void **state)
 }
 
 static void
+note_fd(void *arg, int fd, int err)
+{
+	struct engine_fixture *f = arg;
+
+	f->last_fd = fd;
+	note_done(arg, err);
+}
+
+static void
+made_descriptors_arrive(void **state)
+{
+	struct engine_fixture *f = *state;
+	struct tcp_restore r = sample_restore();
+	static struct priv_packet p;
+	struct priv_msg m, reply = {.type = PRIV_REPLY_FD};
+	int null = open("/dev/null", O_RDONLY);
+	size_t before = open_fds();
+
+	priv_restore(f->priv, &r, note_fd, f);
+	m = heard(f, &p);
+	assert_int_equal(m.type, PRIV_RESTORE);
+	assert_memory_equal(&m.restore, &r, sizeof(r));
+	reply.id = m.id;
+	assert_int_equal(priv_send(f->monitor, &reply, &null, 1), 0);
+	turn(f);
+	assert_int_equal(f->done, 1);
+	assert_int_equal(f->last_err, 0);
+	assert_true(fcntl(f->last_fd, F_GETFD) == FD_CLOEXEC);
+	close(f->last_fd);
+
+	priv_sniffer(f->priv, note_fd, f); /* refused */
+	m = heard(f, &p);
+	assert_int_equal(m.type, PRIV_SNIFFER);
+	answer(f, m.id, EPERM);
+	turn(f);
+	assert_int_equal(f->done, 2);
+	assert_int_equal(f->last_fd, -1);
+	assert_int_equal(f->last_err, EPERM);
+
+	priv_restore(f->priv, &r, note_fd, f); /* lost on the way */
+	reply.id = heard(f, &p).id;
+	assert_int_equal(priv_send(f->monitor, &reply, NULL, 0), 0);
+	turn(f);
+	assert_int_equal(f->done, 3);
+	assert_int_equal(f->last_fd, -1);
+	assert_int_equal(f->last_err, EMFILE);
+
+	priv_listen(f->priv, true, note_done, f); /* nobody asked for one, and for nothing */
+	reply.id = heard(f, &p).id;
+	assert_int_equal(priv_send(f->monitor, &reply, &null, 1), 0);
+	reply.id = 12345;
+	assert_int_equal(priv_send(f->monitor, &reply, &null, 1), 0);
+	turn(f);
+	assert_int_equal(f->done, 4);
+	assert_int_equal(open_fds(), before);
+	close(null);
+}
+
+static void
+probes_and_pings(void **state)
+{
+	struct engine_fixture *f = *state;
+	static struct priv_packet p;
+	struct priv_msg m, ping = {.type = PRIV_PING};
+	int null = open("/dev/null", O_RDONLY);
+
+	priv_probe(f->priv, null, note_done, f);
+	m = heard(f, &p);
+	assert_int_equal(m.type, PRIV_PROBE);
+	assert_int_equal(p.n_fds, 1);
+	priv_packet_close(&p);
+	assert_int_equal(priv_send(f->monitor, &ping, NULL, 0), 0);
+	turn(f); /* answered by the loop alone */
+	m = heard(f, &p);
+	assert_int_equal(m.type, PRIV_PONG);
+	close(null);
+}
+
+static void
 monitor_speaks(void **state)
 {
 	struct engine_fixture *f = *state;
@@ -570,11 +677,11 @@ start_message(void **state)
 
 	make_pair(pair);
 	after_pair = open_fds();
-	while (n < 9)
+	while (n < 10)
 		fds[n++] = open("/dev/null", O_RDONLY);
 	close(fds[1]);
 	fds[1] = priv_files_pack(&texts);
-	assert_int_equal(priv_send(pair[0], &m, fds, 9), 0);
+	assert_int_equal(priv_send(pair[0], &m, fds, 10), 0);
 	assert_int_equal(priv_receive_start(pair[1], &s), 0);
 	assert_string_equal(s.node, "gw1");
 	assert_true(s.standby);
@@ -584,21 +691,23 @@ start_message(void **state)
 	assert_true(
 	    s.control_fd >= 0 && s.steer_map_fd >= 0 && s.gre_fds[2] >= 0 && s.tun_fds[2] >= 0);
 	assert_int_equal(s.gre_fds[3], -1);
-	assert_int_equal(open_fds(), after_pair + 9 + 8);
+	assert_true(s.replica_fd >= 0);
+	assert_int_equal(open_fds(), after_pair + 10 + 9);
 	priv_files_fini(&s.files);
 	close(s.control_fd);
+	close(s.replica_fd);
 	close(s.steer_map_fd);
 	for (int i = 0; i < 3; i++) {
 		close(s.gre_fds[i]);
 		close(s.tun_fds[i]);
 	}
-	assert_int_equal(priv_send(pair[0], &m, fds, 8), 0); /* one too few */
+	assert_int_equal(priv_send(pair[0], &m, fds, 9), 0); /* one too few */
 	assert_int_equal(priv_receive_start(pair[1], &s), -1);
 	assert_int_equal(errno, EBADMSG);
 	assert_int_equal(
-	    priv_send(pair[0], &m, fds, 9), 0); /* the files are used up: only zeroes */
+	    priv_send(pair[0], &m, fds, 10), 0); /* the files are used up: only zeroes */
 	assert_int_equal(priv_receive_start(pair[1], &s), -1);
-	assert_int_equal(open_fds(), after_pair + 9);
+	assert_int_equal(open_fds(), after_pair + 10);
 	close(pair[0]);
 	assert_int_equal(priv_receive_start(pair[1], &s), -1);
 	assert_int_equal(errno, EPIPE);
@@ -616,6 +725,7 @@ struct notes {
 	uint32_t last_id;
 	int last_err;
 	bool socket_ok;
+	int made, last_fd; /* by a verb that makes a descriptor */
 };
 static struct notes *notes; /* for is_call, which has no argument */
 
@@ -634,6 +744,32 @@ note_listen(void *arg, bool on)
 
 static void
 note_call(void *arg, bool add, uint32_t ip, uint16_t call_id, uint32_t id)
+{
+	note_effect(arg);
+}
+
+static int
+note_route_add(void *arg, uint32_t ip, bool serve)
+{
+	return note_effect(arg);
+}
+
+static int
+note_restore(void *arg, const struct tcp_restore *r)
+{
+	note_effect(arg);
+	return notes->made;
+}
+
+static int
+note_sniffer(void *arg)
+{
+	note_effect(arg);
+	return notes->made;
+}
+
+static void
+note_pong(void *arg)
 {
 	note_effect(arg);
 }
@@ -663,17 +799,19 @@ note_is_call(int fd)
 }
 
 static void
-note_answer(void *arg, uint32_t id, int err)
+note_answer(void *arg, uint32_t id, int fd, int err)
 {
 	struct notes *n = arg;
 
 	n->answers++;
 	n->last_id = id;
 	n->last_err = err;
+	n->last_fd = fd;
 }
 
-static const struct verb_ops noting = {note_listen, note_call, note_route, note_route, note_socket,
-    note_socket, note_effect, note_wtmp, note_is_call, note_answer};
+static const struct verb_ops noting = {note_listen, note_call, note_route_add, note_route,
+    note_socket, note_socket, note_effect, note_wtmp, note_restore, note_sniffer, note_socket,
+    note_pong, note_is_call, note_answer};
 
 /* Runs one message as a packet; returns the answered error, 0 also when none is to come now. */
 static int
@@ -684,7 +822,7 @@ run(struct verbs *v, struct notes *n, const struct priv_msg *m, size_t n_fds)
 	p.len = priv_encode(m, p.bytes, sizeof(p.bytes));
 	p.n_fds = n_fds;
 	p.fds[0] = -1;
-	*n = (struct notes){.socket_ok = n->socket_ok};
+	*n = (struct notes){.socket_ok = n->socket_ok, .made = n->made};
 	verbs_run(v, &p);
 	assert_true(n->effects + (n->last_err != 0) == 1);
 	return n->last_err;
@@ -706,7 +844,7 @@ verbs_check_meaning(void **state)
 	    .local_ips = {&local, 1, 1}, .remote_ips = {remote, 2, 29}, .listen = IP(10, 8, 0, 5)};
 	uint32_t statics[] = {IP(10, 9, 0, 1), IP(10, 9, 0, 7)};
 	struct notes n = {0};
-	struct verbs v = {&s, statics, 2, &noting, &n, NULL, 0};
+	struct verbs v = {&s, statics, 2, &noting, &n, NULL, 0, 0};
 
 	notes = &n;
 	/* calls: unicast, and a number */
@@ -743,7 +881,7 @@ verbs_check_form(void **state)
 {
 	struct settings s = {0};
 	struct notes n = {0};
-	struct verbs v = {&s, NULL, 0, &noting, &n, NULL, 0};
+	struct verbs v = {&s, NULL, 0, &noting, &n, NULL, 0, 0};
 	struct priv_msg m = {.type = PRIV_MARK_CLOSING, .id = 3};
 	static struct priv_packet p;
 
@@ -767,6 +905,121 @@ verbs_check_form(void **state)
 	p.len = priv_encode(&m, p.bytes, sizeof(p.bytes));
 	verbs_run(&v, &p);
 	assert_int_equal(n.answers + n.effects, 0);
+}
+
+static int
+run_restore(struct verbs *v, struct notes *n, const struct tcp_restore *r)
+{
+	return run(v, n, &(struct priv_msg){.type = PRIV_RESTORE, .id = 5, .restore = *r}, 0);
+}
+
+static void
+restores_are_checked(void **state)
+{
+	struct settings s = {0};
+	struct notes n = {.made = 77};
+	struct verbs v = {&s, NULL, 0, &noting, &n, NULL, 0, IP(198, 51, 100, 10)};
+	struct tcp_restore good = sample_restore(), r = good;
+	struct priv_msg m = {.type = PRIV_RESTORE, .restore = good};
+	static struct priv_packet p;
+
+	notes = &n;
+	assert_int_equal(run_restore(&v, &n, &r), 0);
+	assert_int_equal(n.answers, 1);
+	assert_int_equal(n.last_fd, 77);
+	r.tcp.local_ip++; /* not the address that we serve */
+	assert_int_equal(run_restore(&v, &n, &r), EPERM);
+	assert_int_equal(n.last_fd, -1);
+	v.listen = 0; /* it serves all */
+	assert_int_equal(run_restore(&v, &n, &r), 0);
+	r = good, r.tcp.local_port = 22;
+	assert_int_equal(run_restore(&v, &n, &r), EPERM);
+	r = good, r.tcp.peer_port = 0;
+	assert_int_equal(run_restore(&v, &n, &r), EPERM);
+	r = good, r.tcp.peer_ip = IP(239, 1, 1, 1);
+	assert_int_equal(run_restore(&v, &n, &r), EPERM);
+	r = good, r.tcp.peer_ip = IP(127, 0, 0, 1);
+	assert_int_equal(run_restore(&v, &n, &r), EPERM);
+	r = good, r.tcp.peer_ip = r.tcp.local_ip;
+	assert_int_equal(run_restore(&v, &n, &r), EPERM);
+	r = good, r.tcp.mss = 0;
+	assert_int_equal(run_restore(&v, &n, &r), EPERM);
+	r = good, r.tcp.options = 0x80;
+	assert_int_equal(run_restore(&v, &n, &r), EPERM);
+	r = good, r.tcp.snd_wscale = 15;
+	assert_int_equal(run_restore(&v, &n, &r), EPERM);
+	r = good, r.tcp.rcv_wscale = 15;
+	assert_int_equal(run_restore(&v, &n, &r), EPERM);
+	/* nobody would take what is made */
+	n = (struct notes){0};
+	p.len = priv_encode(&m, p.bytes, sizeof(p.bytes));
+	verbs_run(&v, &p);
+	m.type = PRIV_SNIFFER;
+	p.len = priv_encode(&m, p.bytes, sizeof(p.bytes));
+	verbs_run(&v, &p);
+	assert_int_equal(n.effects, 0);
+	n.made = -1; /* the effect fails */
+	errno = EADDRNOTAVAIL;
+	m.id = 6;
+	p.len = priv_encode(&m, p.bytes, sizeof(p.bytes));
+	verbs_run(&v, &p);
+	assert_int_equal(n.last_err, EADDRNOTAVAIL);
+	assert_int_equal(n.last_fd, -1);
+	m = (struct priv_msg){.type = PRIV_PROBE, .id = 8};
+	assert_int_equal(run(&v, &n, &m, 1), EPERM); /* not a call's socket */
+	n.socket_ok = true;
+	assert_int_equal(run(&v, &n, &m, 1), 0);
+}
+
+/* ---- the watchdog ---- */
+
+static enum watchdog_verdict
+ticks(struct watchdog *w, uint64_t *now, unsigned n, uint64_t step)
+{
+	enum watchdog_verdict v = WATCHDOG_WAIT;
+
+	for (unsigned i = 0; i < n; i++)
+		v = watchdog_tick(w, *now += step);
+	return v;
+}
+
+static void
+watchdog_counts_only_its_own_time(void **state)
+{
+	struct watchdog w = {0};
+	uint64_t now = 1000000;
+
+	assert_int_equal(watchdog_tick(&w, now), WATCHDOG_ASK);
+	assert_int_equal(ticks(&w, &now, 500, 100), WATCHDOG_WAIT); /* it reads its files */
+	watchdog_answered(&w);
+	for (unsigned i = 0; i < 50; i++) { /* asked, answered */
+		assert_int_equal(ticks(&w, &now, 1, 100), WATCHDOG_ASK);
+		watchdog_answered(&w);
+	}
+	assert_int_equal(ticks(&w, &now, 8, 100), WATCHDOG_WAIT);
+	watchdog_answered(&w); /* at the last moment */
+	assert_int_equal(ticks(&w, &now, 8, 100), WATCHDOG_WAIT);
+	watchdog_heard(&w); /* a verb in front of the answer */
+	assert_int_equal(ticks(&w, &now, 8, 100), WATCHDOG_WAIT);
+	assert_int_equal(ticks(&w, &now, 1, 3000), WATCHDOG_WAIT); /* all of us stood still */
+	assert_int_equal(ticks(&w, &now, 8, 100), WATCHDOG_WAIT);
+	assert_int_equal(ticks(&w, &now, 1, 100), WATCHDOG_KILL);
+}
+
+static void
+watchdog_is_not_fooled_by_load(void **state)
+{
+	struct watchdog w = {0};
+	uint64_t now = 1000000;
+
+	watchdog_tick(&w, now);
+	watchdog_answered(&w);
+	/* a little late each time: killed all the same; much too late each time: never */
+	assert_int_equal(ticks(&w, &now, 8, 150), WATCHDOG_WAIT);
+	assert_int_equal(ticks(&w, &now, 1, 150), WATCHDOG_KILL);
+	watchdog_answered(&w);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_not_equal(ticks(&w, &now, 1, 300), WATCHDOG_KILL);
 }
 
 /* ---- table ---- */
@@ -825,11 +1078,16 @@ main(void)
 		full_socket_loses_nothing, engine_setup, engine_teardown),
 	    cmocka_unit_test_setup_teardown(
 		descriptors_go_with_their_verbs, engine_setup, engine_teardown),
+	    cmocka_unit_test_setup_teardown(made_descriptors_arrive, engine_setup, engine_teardown),
+	    cmocka_unit_test_setup_teardown(probes_and_pings, engine_setup, engine_teardown),
 	    cmocka_unit_test_setup_teardown(monitor_speaks, engine_setup, engine_teardown),
 	    cmocka_unit_test_setup_teardown(monitor_dies, engine_setup, engine_teardown),
 	    cmocka_unit_test(start_message),
 	    cmocka_unit_test(verbs_check_meaning),
 	    cmocka_unit_test(verbs_check_form),
+	    cmocka_unit_test(restores_are_checked),
+	    cmocka_unit_test(watchdog_counts_only_its_own_time),
+	    cmocka_unit_test(watchdog_is_not_fooled_by_load),
 	    cmocka_unit_test(table_like_a_map),
 	};
 
