@@ -11,6 +11,7 @@
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -52,7 +53,6 @@ static const int plain_calls[] = {
     SCMP_SYS(accept),
     SCMP_SYS(shutdown),
     SCMP_SYS(getsockopt),
-    SCMP_SYS(setsockopt),
     SCMP_SYS(getsockname),
     SCMP_SYS(getpeername),
     /* descriptors */
@@ -145,6 +145,9 @@ struct argument_rule {
 static const struct argument_rule argument_rules[] = {
     {SCMP_SYS(bpf), 1, {SCMP_A0_32(SCMP_CMP_EQ, BPF_MAP_UPDATE_ELEM)}},
     {SCMP_SYS(bpf), 1, {SCMP_A0_32(SCMP_CMP_EQ, BPF_MAP_DELETE_ELEM)}},
+    /* all but IP_HDRINCL: the raw sockets must not forge, and the sniffer's not send at all */
+    {SCMP_SYS(setsockopt), 1, {SCMP_A1_32(SCMP_CMP_NE, IPPROTO_IP)}},
+    {SCMP_SYS(setsockopt), 1, {SCMP_A2_32(SCMP_CMP_NE, IP_HDRINCL)}},
 #ifndef PHA_SANITIZE
     {SCMP_SYS(mmap), 1, {SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)}},
     {SCMP_SYS(mprotect), 1, {SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)}},
@@ -152,7 +155,7 @@ static const struct argument_rule argument_rules[] = {
     {SCMP_SYS(prctl), 1, {SCMP_A0_32(SCMP_CMP_EQ, PR_SET_NAME)}},
     {SCMP_SYS(prctl), 1, {SCMP_A0_32(SCMP_CMP_EQ, PR_SET_VMA)}},
     {SCMP_SYS(prlimit64), 2, {SCMP_A0_32(SCMP_CMP_EQ, 0), SCMP_A2_64(SCMP_CMP_EQ, 0)}},
-    {SCMP_SYS(ioctl), 1, {SCMP_A1_32(SCMP_CMP_EQ, FIONREAD)}},
+    {SCMP_SYS(ioctl), 1, {SCMP_A1_32(SCMP_CMP_EQ, FIONREAD)}}, /* SIOCINQ */
     {SCMP_SYS(ioctl), 1, {SCMP_A1_32(SCMP_CMP_EQ, FIONBIO)}},
     {SCMP_SYS(ioctl), 1, {SCMP_A1_32(SCMP_CMP_EQ, SIOCOUTQ)}},
 #endif
