@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "tests/client/attack.h"
+#include "tests/client/commands.h"
 #include "tests/client/control.h"
 #include "tests/client/session.h"
 
@@ -38,6 +39,11 @@ static const char *const reason_names[REASON_MAX] = {
     [REASON_CALL_CLEARED] = "call-cleared",
     [REASON_MALFORMED] = "malformed",
     [REASON_ECHO] = "echo",
+    [REASON_UNREACHABLE] = "unreachable",
+    [REASON_TERMINATED] = "terminated",
+    [REASON_KEYS] = "keys-too-far",
+    [REASON_DEAF] = "deaf",
+    [REASON_SILENT] = "silent",
     [REASON_LOCAL] = "local",
 };
 
@@ -105,6 +111,7 @@ settled(struct client *c)
 	c->settled_us = client_now_us();
 	log_info("all settled connected=%u failed=%u ms=%llu", c->connected,
 	    c->n_sessions - c->connected, (unsigned long long)(c->settled_us - c->start_us) / 1000);
+	commands_ready(c->commands);
 	if (c->connected == 0)
 		timer_set(&c->end_timer, 0);
 	else if (c->o->attack == ATTACK_NONE || (c->attack = attack_start(c)) == NULL)

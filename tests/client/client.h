@@ -9,12 +9,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "common/loop.h"
 #include "tests/client/faults.h"
 #include "tests/client/options.h"
 #include "tests/client/samples.h"
 
+struct commands;
 struct control;
 struct session;
 
@@ -37,11 +39,16 @@ enum reason {
 	REASON_MPPE_REFUSED,
 	REASON_NO_ADDRESS,
 	REASON_IPCP,
-	REASON_CLOSED_BY_PEER, /* FIN, Stop-Request or Terminate-Request */
+	REASON_CLOSED_BY_PEER, /* FIN, Stop-Request; Terminate-Request in set-up */
 	REASON_RESET,          /* RST */
 	REASON_CALL_CLEARED,   /* Call-Disconnect-Notify */
 	REASON_MALFORMED,      /* what the server says is no PPTP */
 	REASON_ECHO,           /* PPTP or LCP echo unanswered */
+	REASON_UNREACHABLE,    /* a final ICMP message about our GRE */
+	REASON_TERMINATED,     /* Terminate-Request on a link that was up */
+	REASON_KEYS,           /* strict: a key further ahead than a receiver steps */
+	REASON_DEAF,           /* strict: a number beyond the missing window */
+	REASON_SILENT,         /* up, as far as it knows, but nothing is answered */
 	REASON_LOCAL,          /* the run ended before it came up */
 	REASON_MAX
 };
@@ -78,6 +85,19 @@ struct client {
 	struct {
 		uint64_t sent, received, send_errors, bad_header, unknown;
 	} gre;
+
+	int icmp_fd;
+	struct io icmp;
+	uint64_t unreachables[3]; /* final for GRE, for TCP; others */
+
+	struct commands *commands; /* NULL = none wanted */
+	FILE *keylog;              /* NULL = none */
+	struct {
+		char name[32];
+		double opened; /* s since 1970 */
+		uint64_t opened_us, closed_us;
+		uint64_t unreachables[3]; /* when it opened */
+	} window;
 
 	struct faults faults, faults_receive;
 	struct attack_state *attack;

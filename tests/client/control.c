@@ -235,19 +235,39 @@ on_disconnect(void *object, void *detail)
 static void
 on_echo_request(void *object, void *detail)
 {
+	struct control *c = object;
 	const struct pptp_message *m = detail;
 
-	control_send(object, &(struct pptp_message){
-				 .type = PPTP_ECHO_RP, .echo_id = m->echo_id, .result = RESULT_OK});
+	c->echo_requests++;
+	control_send(c, &(struct pptp_message){
+			    .type = PPTP_ECHO_RP, .echo_id = m->echo_id, .result = RESULT_OK});
 }
 
 static void
 on_echo_reply(void *object, void *detail)
 {
 	struct control *c = object;
+	const struct pptp_message *m = detail;
 
-	(void)detail;
 	c->echo_pending = false;
+	c->echo_strange += m->echo_id == 0 || m->echo_id > c->echo_id;
+	if (c->probe.asked && !c->probe.answered && m->echo_id == c->probe.id) {
+		c->probe.answered = true;
+		c->probe.took_us = client_now_us() - c->probe.sent_us;
+	}
+}
+
+bool
+control_probe(struct control *c)
+{
+	c->probe.asked = c->probe.answered = false;
+	if (c->fsm.state != CONTROL_READY)
+		return false;
+	c->probe.asked = true;
+	c->probe.id = ++c->echo_id;
+	c->probe.sent_us = client_now_us();
+	control_send(c, &(struct pptp_message){.type = PPTP_ECHO_RQ, .echo_id = c->probe.id});
+	return true;
 }
 
 static void
@@ -378,8 +398,10 @@ connected(struct control *c)
 		return;
 	}
 	len = sizeof(a);
-	if (getsockname(c->fd, (struct sockaddr *)&a, &len) == 0)
+	if (getsockname(c->fd, (struct sockaddr *)&a, &len) == 0) {
 		c->local_ip = ntohl(a.sin_addr.s_addr);
+		c->local_port = ntohs(a.sin_port);
+	}
 	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	io_want(&c->io, IO_READ);
 	fsm_event(&c->fsm, EV_CONNECTED, c, NULL);
@@ -398,6 +420,7 @@ read_some(struct control *c)
 		return;
 	}
 	c->last_rx_ms = loop_now_ms(c->client->loop);
+	c->heard_us = client_now_us();
 	c->echo_pending = false;
 	if (pptp_framer_feed(&c->framer, bytes, (size_t)n, on_message, c) < 0)
 		lose(c, REASON_MALFORMED);

@@ -32,9 +32,18 @@ struct control {
 	struct timer redial;
 	struct timer bytes; /* bytewise output */
 	uint32_t local_ip;
+	uint16_t local_port;
 	uint32_t echo_id;
 	uint64_t last_rx_ms;
 	bool echo_pending;
+	uint64_t heard_us; /* last byte */
+	struct {           /* an Echo-Request by command */
+		bool asked, answered;
+		uint32_t id;
+		uint64_t sent_us, took_us;
+	} probe;
+	uint64_t echo_requests; /* received */
+	uint64_t echo_strange;  /* replies that bear no number of ours */
 	enum reason why;
 	uint64_t dial_us, tcp_us, start_us;
 	unsigned redials;
@@ -47,6 +56,8 @@ void control_dial(struct control *c);
 /* Sends, or queues what the socket does not take. After a failure the connection is lost. */
 void control_send(struct control *c, const struct pptp_message *m);
 void control_send_raw(struct control *c, const uint8_t *bytes, size_t len);
+/* An Echo-Request now; its answer shows in c->probe. False if there is no connection. */
+bool control_probe(struct control *c);
 /* A session wants to be called again, soon; it knows whether it ever was up. */
 void control_want(struct control *c);
 /* A session has ended: a connection without any left says goodbye. */

@@ -13,8 +13,11 @@
 #include "common/log.h"
 #include "tests/client/attack.h"
 #include "tests/client/client.h"
+#include "tests/client/commands.h"
 #include "tests/client/control.h"
 #include "tests/client/gre_io.h"
+#include "tests/client/icmp_io.h"
+#include "tests/client/keylog.h"
 #include "tests/client/options.h"
 #include "tests/client/report.h"
 #include "tests/client/session.h"
@@ -67,6 +70,12 @@ create(struct client *c, const struct options *o)
 		control_init(&c->controls[i], c, i);
 	if (gre_io_open(c) < 0)
 		log_fatal("cannot open the GRE socket error=\"%m\"");
+	if (icmp_io_open(c) < 0)
+		log_fatal("cannot open the ICMP socket error=\"%m\"");
+	if (o->keylog != NULL && keylog_open(c, o->keylog) < 0)
+		log_fatal("cannot write the key log file=%s error=\"%m\"", o->keylog);
+	if (o->commands && (c->commands = commands_new(c)) == NULL)
+		log_fatal("cannot read commands error=\"%m\"");
 }
 
 static void
@@ -74,11 +83,14 @@ destroy(struct client *c)
 {
 	timer_cancel(&c->end_timer);
 	attack_free(c->attack);
+	commands_free(c->commands);
 	for (unsigned i = 0; i < c->n_controls; i++)
 		control_fini(&c->controls[i]);
 	for (unsigned i = 0; i < c->n_sessions; i++)
 		session_fini(&c->sessions[i]);
 	gre_io_close(c);
+	icmp_io_close(c);
+	keylog_close(c);
 	loop_free(c->loop);
 	for (unsigned i = 0; i < STEPS; i++)
 		samples_fini(&c->steps[i]);

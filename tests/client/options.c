@@ -35,6 +35,10 @@ static const char usage[] =
     "  --echo-interval S --lcp-echo S\n"
     "  --gre-reorder P --gre-duplicate P --gre-loss P --gre-corrupt P --gre-corrupt-extra P\n"
     "                        per cent of the GRE packets sent; --gre-receive: received ones too\n"
+    "  --strict              receive as Linux' pptp.c and ppp_mppe.c do: nothing is put right\n"
+    "  --missing-window N    strict, and deaf at a number N or more ahead (old pptp-linux: 300)\n"
+    "  --commands            read commands on stdin; commands.h lists them\n"
+    "  --keylog FILE         keys of all calls, for key-check\n"
     "  --attack KIND         200 bad packets beside the traffic: ";
 
 static const char *const attack_names[ATTACK_MAX] = {
@@ -108,6 +112,10 @@ static const struct row rows[] = {
     {"size", UINT, AT(size), PACKET_PROBE_LEN, 1472},
     {"rate", NUMBER, AT(rate), 0, 100000},
     {"max-loss", UINT64, AT(max_loss), 0, UINT64_MAX},
+    {"strict", FLAG, AT(strict), 0, 0},
+    {"missing-window", UINT, AT(missing_window), 2, 1000000},
+    {"commands", FLAG, AT(commands), 0, 0},
+    {"keylog", TEXT, AT(keylog), 0, 0},
     {"redial", FLAG, AT(redial), 0, 0},
     {"no-mppe", FLAG, AT(no_mppe), 0, 0},
     {"pap-only", FLAG, AT(pap_only), 0, 0},
@@ -321,5 +329,6 @@ options_parse(struct options *o, int argc, char **argv)
 		set(o, &rows[at], optarg);
 	if (optind < argc)
 		errx(EXIT_USAGE, "got \"%s\", want options only; --help lists them", argv[optind]);
+	o->strict = o->strict || o->missing_window != 0;
 	check(o);
 }

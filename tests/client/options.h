@@ -44,6 +44,9 @@ struct options {
 	unsigned size;  /* payload bytes behind ICMP or UDP header */
 	double rate;    /* packets per second and stream */
 	uint64_t max_loss;
+	unsigned missing_window; /* 0 = any jump is taken */
+	const char *keylog;      /* file, NULL = none */
+	bool strict, commands;
 	bool redial, no_mppe, pap_only, bytewise, per_session, faults_receive, debug;
 	struct fault_rates faults;
 	enum attack attack;

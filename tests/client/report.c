@@ -12,6 +12,7 @@
 
 #include "tests/client/attack.h"
 #include "tests/client/control.h"
+#include "tests/client/figures.h"
 #include "tests/client/session.h"
 
 #define MPPE_128_STATELESS 0x01000040u
@@ -53,15 +54,14 @@ put_dns(json_t *o, const struct session *s)
 	json_object_set_new(o, "dns", list);
 }
 
-/* Samples in us or ms, shown as ms. */
-static json_t *
-quantiles(struct samples *s, double per_ms)
+json_t *
+report_quantiles(struct samples *s, double per)
 {
 	if (s->n == 0)
 		return json_null();
 	return json_pack("{s:I,s:f,s:f,s:f,s:f}", "n", (json_int_t)s->seen, "min",
-	    samples_quantile(s, 0) / per_ms, "median", samples_quantile(s, 0.5) / per_ms, "p99",
-	    samples_quantile(s, 0.99) / per_ms, "max", samples_quantile(s, 1) / per_ms);
+	    samples_quantile(s, 0) / per, "median", samples_quantile(s, 0.5) / per, "p99",
+	    samples_quantile(s, 0.99) / per, "max", samples_quantile(s, 1) / per);
 }
 
 static void
@@ -181,8 +181,8 @@ traffic(struct client *c)
 	if (c->o->udp_ip != 0)
 		json_object_set_new(o, "udp", stream(&udp));
 	put(o, "damaged", damaged);
-	json_object_set_new(o, "rtt_ms", quantiles(&c->rtt, 1000));
-	json_object_set_new(o, "gap_ms", quantiles(&gaps, 1000));
+	json_object_set_new(o, "rtt_ms", report_quantiles(&c->rtt, 1000));
+	json_object_set_new(o, "gap_ms", report_quantiles(&gaps, 1000));
 	samples_fini(&gaps);
 	return o;
 }
@@ -226,21 +226,56 @@ static json_t *
 ppp(const struct client *c)
 {
 	json_t *o = json_object();
-	uint64_t n[9] = {0};
-	static const char *const names[9] = {"encrypted_sent", "encrypted_received", "mppe_late",
-	    "mppe_bad", "insane", "keys_skipped", "clear_ip", "reset_acks", "protocol_rejects"};
+	uint64_t n[10] = {0};
+	static const char *const names[10] = {"encrypted_sent", "encrypted_received", "mppe_late",
+	    "mppe_bad", "insane", "keys_skipped", "clear_ip", "reset_acks", "protocol_rejects",
+	    "halted"};
 
 	for (unsigned i = 0; i < c->n_sessions; i++) {
 		const struct session *s = &c->sessions[i];
-		uint64_t const one[9] = {s->n.encrypted_sent, s->n.encrypted_received,
+		uint64_t const one[10] = {s->n.encrypted_sent, s->n.encrypted_received,
 		    s->n.mppe_late, s->n.mppe_bad, s->n.insane, s->n.skipped, s->n.clear_ip,
-		    s->n.reset_acks, s->n.protocol_rejects};
+		    s->n.reset_acks, s->n.protocol_rejects, s->n.halted};
 
-		for (unsigned k = 0; k < 9; k++)
+		for (unsigned k = 0; k < 10; k++)
 			n[k] += one[k];
 	}
-	for (unsigned k = 0; k < 9; k++)
+	for (unsigned k = 0; k < 10; k++)
 		put(o, names[k], n[k]);
+	return o;
+}
+
+/* How many sessions that were up were lost, also those that came back. */
+static json_t *
+losses(const struct client *c)
+{
+	json_t *o = json_object();
+	unsigned n[REASON_MAX] = {0};
+
+	for (unsigned i = 0; i < c->n_sessions; i++)
+		if (c->sessions[i].losses > 0)
+			n[c->sessions[i].lost_why]++;
+	for (enum reason r = REASON_NONE; r < REASON_MAX; r++)
+		if (n[r] > 0)
+			put(o, reason_name(r), n[r]);
+	return o;
+}
+
+static json_t *
+control(const struct client *c)
+{
+	json_t *o = json_object();
+	uint64_t requests = 0, strange = 0;
+
+	for (unsigned i = 0; i < c->n_controls; i++) {
+		requests += c->controls[i].echo_requests;
+		strange += c->controls[i].echo_strange;
+	}
+	put(o, "echo_requests", requests);
+	put(o, "echo_strange", strange);
+	put(o, "gre_unreachable", c->unreachables[0]);
+	put(o, "tcp_unreachable", c->unreachables[1]);
+	put(o, "other_unreachable", c->unreachables[2]);
 	return o;
 }
 
@@ -289,7 +324,7 @@ setup(struct client *c)
 	json_t *o = json_object();
 
 	for (enum step i = STEP_TCP; i < STEPS; i++)
-		json_object_set_new(o, step_name(i), quantiles(&c->steps[i], 1000));
+		json_object_set_new(o, step_name(i), report_quantiles(&c->steps[i], 1000));
 	return o;
 }
 
@@ -379,7 +414,7 @@ report_print(struct client *c)
 	put(o, "verified", n.verified);
 	put(o, "encrypted", n.encrypted);
 	put(o, "redials", n.redials);
-	json_object_set_new(o, "redial_ms", quantiles(&c->redial, 1));
+	json_object_set_new(o, "redial_ms", report_quantiles(&c->redial, 1));
 	json_object_set_new(o, "setup_ms", setup(c));
 	json_object_set_new(o, "setups_per_second",
 	    json_real(c->connected > 0 && seconds > 0 ? c->connected / seconds : 0));
@@ -388,6 +423,9 @@ report_print(struct client *c)
 	json_object_set_new(o, "traffic", traffic(c));
 	json_object_set_new(o, "gre", gre(c));
 	json_object_set_new(o, "ppp", ppp(c));
+	json_object_set_new(o, "losses", losses(c));
+	json_object_set_new(o, "strict", c->o->strict ? figures_strict(c) : json_null());
+	json_object_set_new(o, "control", control(c));
 	json_object_set_new(o, "faults", fault_counts(&c->faults));
 	json_object_set_new(o, "faults_receive", fault_counts(&c->faults_receive));
 	json_object_set_new(o, "attack", attack(c));
@@ -397,7 +435,9 @@ report_print(struct client *c)
 			json_array_append_new(list, one_session(&c->sessions[i]));
 		json_object_set_new(o, "sessions", list);
 	}
-	json_dumpf(o, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
+	json_dumpf(o, stdout,
+	    (c->o->commands ? JSON_COMPACT : JSON_INDENT(1)) | JSON_PRESERVE_ORDER |
+		JSON_REAL_PRECISION(6));
 	putchar('\n');
 	json_decref(o);
 	return ok;

@@ -6,8 +6,13 @@
 #ifndef CLIENT_REPORT_H
 #define CLIENT_REPORT_H
 
+#include <jansson.h>
+
 #include "tests/client/client.h"
+#include "tests/client/samples.h"
 
 bool report_print(struct client *c); /* true = exit 0 */
+/* n, min, median, p99, max, divided by `per`; null if there are none. */
+json_t *report_quantiles(struct samples *s, double per);
 
 #endif

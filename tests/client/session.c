@@ -11,6 +11,7 @@
 
 #include "common/log.h"
 #include "tests/client/control.h"
+#include "tests/client/keylog.h"
 
 #define RX_WINDOW        32
 #define RX_TIMEOUT_US    100000
@@ -107,6 +108,7 @@ end(struct session *s, enum reason why, const char *detail)
 
 	if (s->state == SESSION_IDLE && !s->wanted)
 		return;
+	keylog_end(s, closing || c->ending, reason_name(why));
 	s->state = SESSION_IDLE;
 	s->wanted = false;
 	s->link_up = false;
@@ -123,6 +125,8 @@ end(struct session *s, enum reason why, const char *detail)
 	    s->number, reason_name(why), s->detail);
 	if (was_up) {
 		s->lost = true;
+		s->losses++;
+		s->lost_why = why;
 		s->lost_ms = loop_now_ms(c->loop);
 	}
 	if (s->ever_up && c->o->redial && !c->stopping) {
@@ -165,6 +169,9 @@ clear_call(struct session *s)
 static void
 end_call(struct session *s, enum reason why, const char *detail)
 {
+	/* Not when it was the far end that began. */
+	if (why != REASON_TERMINATED && why != REASON_CLOSED_BY_PEER)
+		keylog_end(s, true, reason_name(why));
 	clear_call(s);
 	end(s, why, detail);
 	control_release(s->control);
@@ -173,6 +180,7 @@ end_call(struct session *s, enum reason why, const char *detail)
 void
 session_cleared(struct session *s)
 {
+	s->clear_answered = s->cleared;
 	end(s, reason_of_peer(s, REASON_CALL_CLEARED),
 	    s->said[0] != '\0' ? s->said : "Call-Disconnect-Notify");
 	control_release(s->control);
@@ -226,6 +234,8 @@ link_keys(void *arg, const uint8_t send_key[static 16], const uint8_t recv_key[s
 	mppe_init(&s->send_key, send_key);
 	mppe_init(&s->recv_key, recv_key);
 	s->armed = true;
+	keylog_end(s, true, "new keys");
+	keylog_call(s, send_key, recv_key);
 	s->verified = s->success_seen;
 	session_mark(s, STEP_AUTH);
 }
@@ -313,6 +323,8 @@ reason_of(const struct session *s, enum ppp_cause cause)
 {
 	switch (cause) {
 	case PPP_CAUSE_PEER:
+		if (s->state == SESSION_UP)
+			return REASON_TERMINATED;
 		return reason_of_peer(s, REASON_CLOSED_BY_PEER);
 	case PPP_CAUSE_NEGOTIATION:
 		if (s->n.received == 0)
@@ -391,6 +403,7 @@ reset(struct session *s)
 	s->said[0] = '\0';
 	gre_rx_init(&s->rx, RX_WINDOW, RX_TIMEOUT_US);
 	s->rx_live = true;
+	strict_init(&s->strict, c->client->o->missing_window);
 	memset(&s->ack, 0, sizeof(s->ack));
 	/* Linux and Windows clients both begin with 1. */
 	s->tx = (struct gre_tx){.next = 1};
@@ -456,11 +469,48 @@ void
 session_close(struct session *s)
 {
 	if (s->state == SESSION_UP || s->state == SESSION_LINK) {
+		keylog_end(s, true, "close");
 		s->state = SESSION_CLOSING;
 		ppp_close(s->ppp, PPP_CAUSE_LOCAL);
 	} else if (s->state == SESSION_CALLING || s->wanted) {
 		end(s, REASON_LOCAL, "the run ends");
 	}
+}
+
+bool
+session_clear(struct session *s)
+{
+	if (s->state != SESSION_UP)
+		return false;
+	keylog_end(s, true, "clear");
+	s->cleared = true;
+	s->clear_answered = false;
+	s->state = SESSION_CLOSING;
+	traffic_stop(&s->traffic);
+	clear_call(s);
+	return true;
+}
+
+bool
+session_link_info(struct session *s)
+{
+	if (s->state != SESSION_UP)
+		return false;
+	control_send(s->control, &(struct pptp_message){.type = PPTP_SLI,
+				     .peer_call_id = s->peer_call_id,
+				     .send_accm = 0xffffffff,
+				     .recv_accm = 0xffffffff});
+	return s->state == SESSION_UP;
+}
+
+void
+session_unreachable(struct session *s, unsigned code)
+{
+	char detail[32];
+
+	snprintf(detail, sizeof(detail), "ICMP code %u", code);
+	if (s->state == SESSION_UP || s->state == SESSION_LINK)
+		end_call(s, REASON_UNREACHABLE, detail);
 }
 
 /* The name with %d replaced by the number; no other sign means anything. */

@@ -13,6 +13,7 @@
 #include "pptpd/wire/gre.h"
 #include "pptpd/wire/pptp.h"
 #include "tests/client/client.h"
+#include "tests/client/strict.h"
 #include "tests/client/traffic.h"
 
 #define SESSION_NAME_MAX  256
@@ -35,6 +36,14 @@ struct session {
 	bool wanted;  /* to be called when the connection is ready */
 	bool settled; /* came up, or failed for good */
 	bool ever_up, lost, link_up;
+	unsigned losses; /* of a session that was up */
+	enum reason lost_why;
+	bool cleared, clear_answered; /* by command */
+	bool in_keylog;               /* its end is to be written */
+	struct {
+		bool up;
+		unsigned losses, redials;
+	} at_mark;
 	enum reason why; /* of the last failure or loss */
 	char detail[128];
 	char said[64]; /* the server, in its Terminate-Request */
@@ -51,7 +60,11 @@ struct session {
 	struct gre_tx tx;
 	struct gre_rx rx;
 	struct gre_ack ack;
-	bool rx_live; /* rx was initialised and must be finished */
+	bool rx_live;         /* rx was initialised and must be finished */
+	struct strict strict; /* instead of rx, if asked for */
+	uint64_t heard_us;    /* last GRE */
+	uint64_t reset_ms;    /* last Reset-Request of ours */
+	uint8_t reset_id;
 	struct fault_slot tx_slot, rx_slot;
 	struct { /* GRE that overtook the Outgoing-Call-Reply */
 		uint8_t *bytes;
@@ -76,7 +89,7 @@ struct session {
 
 	struct {
 		uint64_t received, bad_header, acks_sent, acks_received;
-		uint64_t frame_bad, clear_ip, mppe_late, mppe_bad, insane, skipped;
+		uint64_t frame_bad, clear_ip, mppe_late, mppe_bad, insane, skipped, halted;
 		uint64_t encrypted_sent, encrypted_received, reset_acks, protocol_rejects;
 		struct gre_rx_stats rx_before; /* of calls that are over */
 	} n;
@@ -102,6 +115,11 @@ size_t session_encrypt(struct session *s, uint16_t protocol, const uint8_t *byte
     uint8_t out[static SESSION_FRAME_MAX]);
 void session_send_ppp(struct session *s, const uint8_t *frame, size_t len);
 void session_close(struct session *s); /* Terminate-Request, Call-Clear-Request */
+/* By command: Call-Clear-Request alone, Set-Link-Info. False if the session is not up. */
+bool session_clear(struct session *s);
+bool session_link_info(struct session *s);
+/* Its GRE cannot be delivered, says an ICMP message with this code. */
+void session_unreachable(struct session *s, unsigned code);
 /* Between session.c and session_data.c: timers, packets that came early, and how far set-up is. */
 void session_gre_cb(void *arg);
 void session_hold_cb(void *arg);

@@ -20,7 +20,9 @@
 #define CHAP_FAILURE        4
 #define LCP_TERMINATE       5
 #define LCP_PROTOCOL_REJECT 8
+#define CCP_RESET_REQUEST   14
 #define CCP_RESET_ACK       15
+#define RESET_EVERY_MS      1000
 #define OPENED              9 /* RFC 1661 §4.2 */
 
 static void
@@ -92,6 +94,16 @@ session_gre_cb(void *arg)
 		timer_set(&s->gre_timer, next_us / 1000 + 1);
 }
 
+/* As pptp.c: nothing is put right, and an acknowledgement never travels alone. */
+static void
+receive_strict(struct session *s, uint32_t seq, const struct rd *payload)
+{
+	if (!strict_take(&s->strict, seq, payload->p, rd_left(payload)))
+		return;
+	gre_ack_received(&s->ack, seq);
+	deliver(s, seq, payload->p, rd_left(payload));
+}
+
 static void
 receive_one(void *arg, const uint8_t *bytes, size_t len)
 {
@@ -111,6 +123,11 @@ receive_one(void *arg, const uint8_t *bytes, size_t len)
 	}
 	if (!h.has_seq)
 		return;
+	s->heard_us = client_now_us();
+	if (s->client->o->strict) {
+		receive_strict(s, h.seq, &payload);
+		return;
+	}
 	gre_rx_input(&s->rx, client_now_us(), h.seq, payload.p, rd_left(&payload), deliver, s);
 	gre_ack_received(&s->ack, s->rx.last);
 	if (s->state != SESSION_IDLE && !timer_pending(&s->gre_timer))
@@ -156,6 +173,34 @@ session_receive(struct session *s, const uint8_t *bytes, size_t len)
 
 /* ---- data ---- */
 
+/* What pppd sends when its kernel could not decrypt, once a second at most. */
+static void
+request_reset(struct session *s)
+{
+	uint64_t now_ms = loop_now_ms(s->client->loop);
+	uint8_t frame[] = {
+	    0xff, 0x03, PPP_CCP >> 8, PPP_CCP & 0xff, CCP_RESET_REQUEST, ++s->reset_id, 0, 4};
+
+	if (s->reset_ms != 0 && now_ms - s->reset_ms < RESET_EVERY_MS)
+		return;
+	s->reset_ms = now_ms;
+	session_send_ppp(s, frame, sizeof(frame));
+}
+
+/* A key that cannot be reached halts a Linux client until its Reset-Request is answered. */
+static bool
+is_halted(struct session *s, enum mppe_verdict verdict)
+{
+	if (!s->client->o->strict || (verdict != MPPE_LATE && !s->strict.halted))
+		return false;
+	if (s->strict.halted)
+		s->n.halted++;
+	else
+		strict_too_far(&s->strict);
+	request_reset(s);
+	return true;
+}
+
 static void
 decrypt(struct session *s, const uint8_t *bytes, size_t len)
 {
@@ -174,6 +219,10 @@ decrypt(struct session *s, const uint8_t *bytes, size_t len)
 		return;
 	}
 	verdict = mppe_decrypt(&s->recv_key, bytes, len, plain, &next, &skipped);
+	if (is_halted(s, verdict)) {
+		mppe_fini(&next);
+		return;
+	}
 	if (verdict != MPPE_OK) {
 		*(verdict == MPPE_LATE ? &s->n.mppe_late : &s->n.mppe_bad) += 1;
 		mppe_fini(&next);
@@ -186,11 +235,13 @@ decrypt(struct session *s, const uint8_t *bytes, size_t len)
 	errno = 0;
 	sane = rd_ok(&r) && protocol == PPP_IP &&
 	       (packet_parse(r.p, rd_left(&r), &p) == 0 || errno == ENOMSG) && p.dst == s->address;
-	if (sane || skipped == 0)
+	/* A strict receiver believes the count, whatever comes out. */
+	if (sane || skipped == 0 || s->client->o->strict)
 		mppe_commit(&s->recv_key, &next);
 	else
 		mppe_fini(&next);
 	s->n.skipped += sane ? skipped : 0;
+	strict_keys(&s->strict, skipped);
 	if (!sane)
 		s->n.insane++;
 	else if (errno == 0)
@@ -215,7 +266,10 @@ watch(struct session *s, uint16_t protocol, const uint8_t *payload, size_t len)
 	if (protocol == PPP_LCP && code == LCP_TERMINATE && len > 4)
 		snprintf(
 		    s->said, sizeof(s->said), "%s", log_quote((const char *)payload + 4, len - 4));
-	s->n.reset_acks += protocol == PPP_CCP && code == CCP_RESET_ACK;
+	if (protocol == PPP_CCP && code == CCP_RESET_ACK) {
+		s->n.reset_acks++;
+		s->strict.halted = false;
+	}
 	s->n.protocol_rejects += protocol == PPP_LCP && code == LCP_PROTOCOL_REJECT;
 }
 

@@ -154,6 +154,27 @@ traffic_start(struct traffic *t)
 	timer_set(&t->timer, 1);
 }
 
+static struct stream *
+windowed(struct traffic *t)
+{
+	return options(t)->ping_ip != 0 ? &t->ping : &t->udp;
+}
+
+void
+traffic_mark(struct traffic *t, uint64_t now_us)
+{
+	const struct stream *st = windowed(t);
+	uint64_t since_us = st->received > 0 ? st->last_answer_us : st->first_us;
+
+	window_open(&t->window, st->sent, st->sent > 0 ? since_us : now_us);
+}
+
+void
+traffic_unmark(struct traffic *t, uint64_t now_us)
+{
+	window_close(&t->window, windowed(t)->sent, now_us);
+}
+
 void
 traffic_answer(struct traffic *t, const struct packet *p)
 {
@@ -168,8 +189,11 @@ traffic_answer(struct traffic *t, const struct packet *p)
 		t->damaged++;
 		return;
 	}
-	if (stream_receive(st, p->probe.seq, now_us))
+	if (stream_receive(st, p->probe.seq, now_us)) {
 		samples_add(&t->session->client->rtt, now_us - p->probe.sent_us);
+		if (st == windowed(t))
+			window_answer(&t->window, p->probe.seq, now_us);
+	}
 	if (t->stopped && !t->done && all_answered(t))
 		finish(t);
 }
