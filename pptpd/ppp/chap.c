@@ -162,7 +162,7 @@ on_response(struct ppp *p, const struct packet *pk)
 		return false;
 	if (pk->id != c->id)
 		return true;
-	if (c->state == CHAP_DONE &&
+	if (c->state == CHAP_DONE && c->auth_response[0] != '\0' && /* a restored link has none */
 	    mschap_equal(peer_challenge, c->peer_challenge, sizeof(peer_challenge)) &&
 	    mschap_equal(nt_response, c->nt_response, sizeof(nt_response)))
 		send_success(p); /* it was lost */
@@ -303,6 +303,14 @@ chap_repeat_success(struct ppp *p)
 {
 	if (p->c->is_server && p->chap.state == CHAP_DONE)
 		send_success(p);
+}
+
+void
+chap_restore(struct ppp *p, uint8_t next_id)
+{
+	p->chap.state = CHAP_DONE;
+	p->chap.next_id = next_id;
+	p->chap.id = (uint8_t)(next_id - 1);
 }
 
 static void

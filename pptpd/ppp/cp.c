@@ -1,8 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The option negotiation automaton of RFC 1661. Only cp_event() writes the state. A link's failure
- * is carried out after the outermost event is over (link_leave()), so actions never nest.
+ * The option negotiation automaton of RFC 1661. Only cp_event() writes the state, but for what
+ * makes or restores an automaton. A link's failure is carried out after the outermost event is over
+ * (link_leave()), so actions never nest.
  */
 #include "pptpd/ppp/cp.h"
 
@@ -290,6 +291,17 @@ void
 cp_fini(struct cp *cp)
 {
 	timer_cancel(&cp->timer);
+}
+
+void
+cp_restore(struct cp *cp, uint8_t next_id, uint8_t acked_id, uint32_t acked_hash)
+{
+	cp->state = CP_OPENED;
+	cp->heard = true;
+	cp->asks = cp->protocol->asks(cp->link);
+	cp->next_id = next_id;
+	cp->acked_id = acked_id;
+	cp->acked_hash = acked_hash;
 }
 
 /* One option off the body. False at its end, or with the cursor bad: framing is broken. */

@@ -155,6 +155,8 @@ struct cp {
 
 void cp_init(struct cp *cp, const struct cp_protocol *protocol, struct ppp *p);
 void cp_fini(struct cp *cp);
+/* Opened, with no packet and no hook but `asks`, as after the peer's request that we acked last. */
+void cp_restore(struct cp *cp, uint8_t next_id, uint8_t acked_id, uint32_t acked_hash);
 /* Up, Down, Open, Close, and from the tests all others; pk is what the event's reply needs, or
  * NULL. */
 void cp_event(struct cp *cp, enum cp_event event, const struct cp_packet *pk);

@@ -329,6 +329,13 @@ echo(struct ppp *p, const struct cp_packet *pk)
 	}
 }
 
+void
+lcp_ask_echo(struct ppp *p)
+{
+	p->counters.echo_sent++;
+	send_echo(p, CP_ECHO_REQ, p->lcp.next_id++, NULL, 0);
+}
+
 /* Asks only when nothing was heard for a whole interval; ppp_alive() and all input count. */
 static void
 echo_cb(void *arg)
@@ -345,11 +352,33 @@ echo_cb(void *arg)
 		link_fail(p, PPP_CAUSE_ECHO, "%u echo requests unanswered", p->echoes_missed);
 	} else {
 		p->echoes_missed += p->echoes_missed < UINT8_MAX;
-		p->counters.echo_sent++;
-		send_echo(p, CP_ECHO_REQ, p->lcp.next_id++, NULL, 0);
+		lcp_ask_echo(p);
 		timer_set(&p->echo_timer, interval_ms);
 	}
 	link_leave(p);
+}
+
+void
+lcp_restore(struct ppp *p, const struct ppp_state *s, uint16_t spread)
+{
+	uint64_t interval_ms = p->c->echo_interval_s * 1000u, wait_ms = interval_ms * spread >> 16;
+
+	cp_restore(&p->lcp, s->lcp_id, s->lcp_acked_id, s->lcp_acked_hash);
+	/* What the peer rejected has left its default behind. */
+	if (s->our_magic == 0)
+		p->lcp.asks &= (uint16_t)~ROW_MAGIC;
+	if (s->our_mru == LCP_MRU_DEFAULT)
+		p->lcp.asks &= (uint16_t)~ROW_MRU;
+	p->our_mru = s->our_mru;
+	p->our_magic = s->our_magic;
+	p->peer = (struct lcp_wish){.magic = s->peer_magic,
+	    .accm = s->peer_accm,
+	    .mru = s->peer_mru,
+	    .pfc = s->peer_pfc,
+	    .acfc = s->peer_acfc};
+	p->last_life_ms = loop_now_ms(p->loop) - (interval_ms - wait_ms);
+	if (interval_ms > 0)
+		timer_set(&p->echo_timer, wait_ms);
 }
 
 static void

@@ -66,7 +66,7 @@ struct ppp {
 	bool address_wished;
 	uint32_t ccp_ask;  /* client: bits asked for */
 	uint32_t ccp_seen; /* bits that the peer spoke of last, for the log */
-	bool data_seen;    /* sound traffic since CCP opened */
+	bool data_seen;    /* sound traffic since CCP opened, or it is not known */
 
 	uint32_t address_wish;
 	struct ppp_addresses addresses;
@@ -87,7 +87,7 @@ struct ppp {
 	bool authenticated, has_address, up;
 };
 
-/* ppp.c */
+/* ppp.c; state.c has ppp_get_state() and ppp_restore() */
 void link_enter(struct ppp *p);
 void link_leave(struct ppp *p);
 void link_send(struct ppp *p, uint16_t protocol, const uint8_t *payload, size_t len);
@@ -111,7 +111,9 @@ void link_down(struct ppp *p);
 /* lcp.c, ccp.c, ipcp.c */
 extern const struct cp_protocol lcp_protocol, ccp_protocol, ipcp_protocol;
 void lcp_protocol_reject(struct ppp *p, uint16_t protocol, const uint8_t *payload, size_t len);
-void lcp_echo_start(struct ppp *p);
+void lcp_ask_echo(struct ppp *p);
+/* Options in force and the echo timer, as ppp_restore(). */
+void lcp_restore(struct ppp *p, const struct ppp_state *s, uint16_t spread);
 void lcp_init(struct ppp *p);
 void ipcp_input(struct ppp *p, const uint8_t *bytes, size_t len);
 void ipcp_take_early(struct ppp *p);
@@ -120,6 +122,7 @@ void ipcp_take_early(struct ppp *p);
 void chap_init(struct ppp *p);
 void chap_start(struct ppp *p); /* LCP opened */
 void chap_stop(struct ppp *p);
+void chap_restore(struct ppp *p, uint8_t next_id); /* done, with an earlier challenge */
 void chap_input(struct ppp *p, const uint8_t *bytes, size_t len);
 void chap_repeat_success(struct ppp *p); /* server: the peer may have missed it */
 

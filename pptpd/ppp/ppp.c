@@ -422,36 +422,6 @@ ppp_unknown_protocol(
 	link_leave(p);
 }
 
-void
-ppp_get_state(const struct ppp *p, struct ppp_state *s)
-{
-	*s = (struct ppp_state){
-	    .our_mru = p->our_mru,
-	    .peer_mru = p->peer.mru,
-	    .our_magic = p->our_magic,
-	    .peer_magic = p->peer.magic,
-	    .our_accm = 0xffffffff,
-	    .peer_accm = p->peer.accm,
-	    .peer_pfc = p->peer.pfc,
-	    .peer_acfc = p->peer.acfc,
-	    .lcp_state = p->lcp.state,
-	    .ccp_state = p->ccp.state,
-	    .ipcp_state = p->ipcp.state,
-	    .auth_state = p->chap.state,
-	    .lcp_id = p->lcp.next_id,
-	    .chap_id = p->chap.next_id,
-	    .ccp_id = p->ccp.next_id,
-	    .ipcp_id = p->ipcp.next_id,
-	    .ccp_bits = p->ccp.state == CP_OPENED ? MPPE_BITS : 0,
-	    .addresses = p->addresses,
-	    .dns = {p->dns[0], p->dns[2]},
-	    .mtu = p->mtu,
-	    .up = p->up,
-	};
-	if (p->peer_name != NULL)
-		snprintf(s->peer_name, sizeof(s->peer_name), "%s", p->peer_name);
-}
-
 const struct ppp_counters *
 ppp_counters(const struct ppp *p)
 {

@@ -138,7 +138,7 @@ void ppp_alive(struct ppp *p);
 void ppp_unknown_protocol(
     struct ppp *p, uint16_t protocol, const uint8_t *payload, size_t len, bool was_encrypted);
 
-/* What was negotiated; the session record needs all of it (design.md, "The session record"). */
+/* What was negotiated: a link can go on from it elsewhere (ppp_restore()). */
 struct ppp_state {
 	uint16_t our_mru, peer_mru;
 	uint32_t our_magic, peer_magic;
@@ -148,7 +148,11 @@ struct ppp_state {
 	uint8_t lcp_state, ccp_state, ipcp_state; /* RFC 1661 §4.2 numbers */
 	uint8_t auth_state;
 	uint8_t lcp_id, chap_id, ccp_id, ipcp_id; /* next identifiers */
-	uint32_t ccp_bits;                        /* 0x01000040 when MPPE is up */
+	/* The peer's Configure-Request that we acked last, its options hashed: a repetition of it
+	 * gets its Ack again and is no renegotiation. */
+	uint8_t lcp_acked_id, ccp_acked_id, ipcp_acked_id;
+	uint32_t lcp_acked_hash, ccp_acked_hash, ipcp_acked_hash;
+	uint32_t ccp_bits; /* 0x01000040 when MPPE is up */
 	struct ppp_addresses addresses;
 	uint32_t dns[2]; /* client: as pushed */
 	uint16_t mtu;
@@ -156,6 +160,16 @@ struct ppp_state {
 	char peer_name[PPP_NAME_MAX];
 };
 void ppp_get_state(const struct ppp *p, struct ppp_state *s);
+/*
+ * On a link from ppp_new(), instead of ppp_open(): it continues one of another process. All
+ * automata are open, nothing is sent, no callback is called. The echo timer starts at a point of
+ * its interval that spread (0..65535, of the whole) names, so that many links do not ask at once.
+ * A CCP renegotiation is always refused: the peer may have used its keys. State must be that of a
+ * server link that is up; 0, or -1 with errno EINVAL or ENOMEM.
+ */
+int ppp_restore(struct ppp *p, const struct ppp_state *s, uint16_t spread);
+/* One LCP Echo-Request now, outside of the echo timer's account. Nothing if LCP is not open. */
+void ppp_echo_now(struct ppp *p);
 struct ppp_counters {
 	uint32_t rejects_sent, malformed, echo_sent, echo_received, resets_answered, unknown;
 };
