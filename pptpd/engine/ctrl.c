@@ -1,8 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Control connections: the state machine, its timers, beginning and end. A connection is closed by
- * ctrl_close(), once, and freed by the reaper.
+ * Control connections: the state machine and its timers.
  */
 #include "pptpd/engine/ctrl_parts.h"
 
@@ -20,14 +19,6 @@
 #define RESULT_VERSION      5 /* RFC 2637 §2.2: protocol version not supported */
 #define ERROR_NOT_CONNECTED 1
 #define ERROR_BAD_VALUE     3
-
-enum ctrl_event {
-	/* Message types come first, by their number: PPTP_SCCRQ .. PPTP_SLI */
-	CTRL_EVENT_UNKNOWN = PPTP_TYPE_MAX + 1,
-	CTRL_EVENT_STOP, /* we want to stop */
-	CTRL_EVENT_CLOSE,
-	CTRL_EVENT_MAX
-};
 
 static const char *const ctrl_states[] = {"wait-start", "established", "wait-stop", "closed"};
 static const char *const ctrl_events[] = {"", "SCCRQ", "SCCRP", "StopCCRQ", "StopCCRP", "EchoRQ",
@@ -47,7 +38,6 @@ static void on_disconnect_notify(void *object, void *detail);
 static void on_link_info(void *object, void *detail);
 static void on_before_start(void *object, void *detail);
 static void say_stop(void *object, void *detail);
-static void close_connection(void *object, void *detail);
 
 /* RFC 2637 §3.1.2, receiver of the connection. */
 static const struct fsm_row ctrl_rows[] = {
@@ -70,10 +60,10 @@ static const struct fsm_row ctrl_rows[] = {
     {CTRL_WAIT_STOP, PPTP_STOP_RQ, on_stop_request, FSM_STAY},
     {CTRL_WAIT_STOP, PPTP_ECHO_RQ, on_echo_request, FSM_STAY},
     {CTRL_CLOSED, CTRL_EVENT_CLOSE, NULL, FSM_STAY},
-    {FSM_ANY, CTRL_EVENT_CLOSE, close_connection, CTRL_CLOSED},
+    {FSM_ANY, CTRL_EVENT_CLOSE, ctrl_end, CTRL_CLOSED},
 };
 
-static const struct fsm_table ctrl_table = {
+const struct fsm_table ctrl_table = {
     .name = "control",
     .states = ctrl_states,
     .events = ctrl_events,
@@ -104,8 +94,8 @@ silence_ms(const struct ctrl *c)
 	return now > last ? now - last : 0;
 }
 
-static void
-set_timer(struct ctrl *c)
+void
+ctrl_set_timer(struct ctrl *c)
 {
 	const struct settings *conf = c->config->settings;
 
@@ -125,6 +115,18 @@ set_timer(struct ctrl *c)
 		timer_set(&c->timer, STOP_TIMEOUT);
 		break;
 	}
+}
+
+void
+ctrl_spread_timer(struct ctrl *c)
+{
+	uint64_t left;
+
+	ctrl_set_timer(c);
+	if (!timer_pending(&c->timer))
+		return;
+	left = c->timer.due_ms - loop_now_ms(c->engine->loop);
+	timer_set(&c->timer, 1 + (c->id ^ c->tcp.peer_port) * 2654435761u % (left + 1));
 }
 
 static void
@@ -150,12 +152,12 @@ echo_due(struct ctrl *c)
 		ctrl_send(c, &(struct pptp_message){.type = PPTP_ECHO_RQ, .echo_id = c->echo_id});
 		waited = 0;
 	}
-	if (c->fd >= 0)
+	if (!c->gone)
 		timer_set(&c->timer, (uint64_t)conf->echo_timeout_s * 1000 - waited);
 }
 
-static void
-timer_cb(void *arg)
+void
+ctrl_timer_cb(void *arg)
 {
 	struct ctrl *c = arg;
 
@@ -168,6 +170,9 @@ timer_cb(void *arg)
 			ctrl_stop(c, CTRL_STOP_SHUTDOWN);
 		else
 			echo_due(c);
+		break;
+	case CTRL_CLOSED: /* the standby takes too long */
+		ctrl_finish(c);
 		break;
 	default:
 		ctrl_close(c, "no Stop-Control-Connection-Reply");
@@ -202,11 +207,12 @@ on_start(void *object, void *detail)
 		return;
 	}
 	c->peer_max_channels = m->max_channels;
+	c->buffers_gaps = strcmp(m->vendor, "cananian") == 0; /* pptp-linux */
 	log_debug("control connection established peer=%s host=\"%s\" vendor=\"%s\"", c->name,
 	    log_quote(m->host, strlen(m->host)), log_quote(m->vendor, strlen(m->vendor)));
 	ctrl_send(c, &reply);
-	if (c->fd >= 0)
-		set_timer(c);
+	if (!c->gone)
+		ctrl_set_timer(c);
 }
 
 static void
@@ -354,88 +360,11 @@ say_stop(void *object, void *detail)
 
 	(void)detail;
 	ctrl_send(c, &(struct pptp_message){.type = PPTP_STOP_RQ, .reason = c->stop_reason});
-	if (c->fd >= 0)
+	if (!c->gone)
 		timer_set(&c->timer, STOP_TIMEOUT);
 }
 
 /* ---- the end ---- */
-
-static void
-free_ctrl(void *object)
-{
-	struct ctrl *c = object;
-
-	c->engine->n_sockets--;
-	engine_config_unref(c->config);
-	free(c->out);
-	free(c);
-}
-
-/* Leaves every list and ends the calls; the descriptor is the caller's to close. */
-static int
-detach(struct ctrl *c, enum session_end end)
-{
-	struct session *s;
-	int fd = c->fd;
-
-	c->fd = -1;
-	io_fini(&c->io);
-	ctrl_leave(c);
-	/* One of them may be closing already: what it said filled the connection. */
-	while ((s = TAILQ_FIRST(&c->sessions)) != NULL) {
-		session_leave(s);
-		session_close(s, end, false);
-	}
-	timer_cancel(&c->timer);
-	return fd;
-}
-
-static void
-closing_marked(void *arg, int err)
-{
-	struct ctrl *c = arg;
-
-	if (err != 0)
-		log_debug("closing mark not set error=\"%s\"", strerror(err));
-	close(c->closing_fd);
-	engine_reap(c->engine, &c->reap, free_ctrl, c);
-}
-
-static void
-close_connection(void *object, void *detail)
-{
-	struct ctrl *c = object;
-
-	(void)detail;
-	if (c->proven && c->n_sessions > 0)
-		log_info(
-		    "control connection closed peer=%s reason=\"%s\"", c->name, c->close_reason);
-	else
-		log_debug(
-		    "control connection closed peer=%s reason=\"%s\"", c->name, c->close_reason);
-	c->closing_fd = detach(c, END_CONTROL_LOST);
-	if (c->out_len > 0)
-		(void)!send(c->closing_fd, c->out, c->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	priv_mark_closing(c->engine->priv, c->closing_fd, closing_marked, c);
-}
-
-void
-ctrl_close(struct ctrl *c, const char *why)
-{
-	if (c->close_reason != NULL)
-		return;
-	c->close_reason = why;
-	fsm_event(&c->fsm, CTRL_EVENT_CLOSE, c, NULL);
-}
-
-void
-ctrl_silence(struct ctrl *c)
-{
-	int fd = detach(c, END_DEMOTED);
-
-	priv_silent_close(c->engine->priv, fd);
-	engine_reap(c->engine, &c->reap, free_ctrl, c);
-}
 
 void
 ctrl_stop(struct ctrl *c, uint8_t reason)
@@ -450,10 +379,12 @@ ctrl_stop(struct ctrl *c, uint8_t reason)
 void
 ctrl_call_ended(struct ctrl *c)
 {
-	if (c->fsm.state == CTRL_ESTABLISHED && c->n_sessions == 0) {
+	if (c->fsm.state == CTRL_ESTABLISHED && c->n_sessions == 0 && c->restore == RESTORE_NONE) {
 		c->echo_pending = false;
-		set_timer(c);
+		ctrl_set_timer(c);
 	}
+	if (!c->reading && c->out_len == 0)
+		ctrl_unreplicate_idle(c);
 }
 
 /* ---- messages ---- */
@@ -473,88 +404,5 @@ ctrl_on_message(void *arg, const struct pptp_message *m)
 	    m->call_id);
 	if (!fsm_event(&c->fsm, event, c, u.detail))
 		c->engine->stats.control_ignored++;
-	return c->fd >= 0;
-}
-
-/* ---- the beginning ---- */
-
-/* A connection that is not taken, until the monitor has marked it: a guard holds other FINs back.
- */
-struct refused {
-	struct engine *engine;
-	struct reap reap;
-	int fd;
-};
-
-static void
-free_refused(void *object)
-{
-	struct refused *r = object;
-
-	r->engine->n_sockets--;
-	free(r);
-}
-
-static void
-refused_marked(void *arg, int err)
-{
-	struct refused *r = arg;
-
-	if (err != 0)
-		log_debug("closing mark not set error=\"%s\"", strerror(err));
-	close(r->fd);
-	engine_reap(r->engine, &r->reap, free_refused, r);
-}
-
-static void
-refuse_socket(struct engine *e, int fd)
-{
-	struct refused *r;
-
-	if (e->role != ROLE_ACTIVE) { /* the other gateway speaks for this address */
-		priv_silent_close(e->priv, fd);
-		return;
-	}
-	if ((r = malloc(sizeof *r)) == NULL) {
-		close(fd);
-		return;
-	}
-	*r = (struct refused){.engine = e, .fd = fd};
-	e->n_sockets++;
-	priv_mark_closing(e->priv, fd, refused_marked, r);
-}
-
-void
-ctrl_accept(struct engine *e, int fd, const struct tcp_snapshot *t)
-{
-	struct ctrl *c;
-
-	e->stats.accepted++;
-	if (!ctrl_admit(e, t)) {
-		refuse_socket(e, fd);
-		return;
-	}
-	if ((c = calloc(1, sizeof *c)) == NULL || io_init(&c->io, e->loop, fd, ctrl_io_cb, c) < 0) {
-		log_warn("control connection refused peer=%s reason=\"out of memory\"",
-		    conf_ipv4(t->peer_ip));
-		free(c);
-		refuse_socket(e, fd);
-		return;
-	}
-	c->engine = e;
-	c->config = engine_config_ref(e->config);
-	c->fd = fd;
-	c->tcp = *t;
-	c->last_rx_ms = loop_now_ms(e->loop);
-	c->echo_id = e->boot_id ^ ((uint32_t)t->peer_port << 16);
-	snprintf(c->name, sizeof c->name, "%s:%u", conf_ipv4(t->peer_ip), t->peer_port);
-	TAILQ_INIT(&c->sessions);
-	pptp_framer_init(&c->framer);
-	fsm_init(&c->fsm, &ctrl_table, CTRL_WAIT_START);
-	timer_init(&c->timer, e->loop, timer_cb, c);
-	ctrl_enter(c);
-	ctrl_half_open(c);
-	ctrl_socket_options(fd);
-	set_timer(c);
-	io_want(&c->io, IO_READ);
+	return !c->gone;
 }

@@ -6,6 +6,11 @@
  */
 #include "pptpd/engine/ctrl_parts.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 #define CLOSING_MAX 64   /* sockets on their way out, when there are too many */
 #define LOGIN_GRACE 5000 /* ms that a connection without a login is safe from newcomers */
 #define CALLS_MAX   64   /* of a connection at one time, or at once */
@@ -171,4 +176,52 @@ ctrl_admit(struct engine *e, const struct tcp_snapshot *t)
 		log_warn(
 		    "control connection refused peer=%s reason=\"%s\"", conf_ipv4(t->peer_ip), why);
 	return false;
+}
+
+/* ---- refusal ---- */
+
+/* A connection that is not taken, until the monitor has marked it: a guard holds other FINs back.
+ */
+struct refused {
+	struct engine *engine;
+	struct reap reap;
+	int fd;
+};
+
+static void
+free_refused(void *object)
+{
+	struct refused *r = object;
+
+	r->engine->n_sockets--;
+	free(r);
+}
+
+static void
+refused_marked(void *arg, int err)
+{
+	struct refused *r = arg;
+
+	if (err != 0)
+		log_debug("closing mark not set error=\"%s\"", strerror(err));
+	close(r->fd);
+	engine_reap(r->engine, &r->reap, free_refused, r);
+}
+
+void
+ctrl_refuse(struct engine *e, int fd)
+{
+	struct refused *r;
+
+	if (e->role != ROLE_ACTIVE) { /* the other gateway speaks for this address */
+		priv_silent_close(e->priv, fd);
+		return;
+	}
+	if ((r = malloc(sizeof *r)) == NULL) {
+		close(fd);
+		return;
+	}
+	*r = (struct refused){.engine = e, .fd = fd};
+	e->n_sockets++;
+	priv_mark_closing(e->priv, fd, refused_marked, r);
 }

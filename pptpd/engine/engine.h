@@ -28,6 +28,7 @@ struct mirror_session;
 struct replica;
 struct restorer;
 struct session;
+struct watcher;
 struct takeover;
 
 TAILQ_HEAD(ctrl_list, ctrl);
@@ -92,7 +93,8 @@ struct engine {
 	const struct mirror_session **copies; /* [65536], by call id: the standby's copy */
 	unsigned n_sessions, n_held;          /* n_held: also those that have ended but are held */
 	struct restorer *restorer;            /* of continued connections' sockets; NULL = none */
-	unsigned restoring;                   /* continued connections that have no socket yet */
+	struct watcher *watcher; /* of those that may be out of step with their clients */
+	unsigned restoring;      /* continued connections that have no socket yet */
 	uint16_t next_call_id;
 	uint32_t next_id; /* see engine_new_id() */
 	uint32_t boot_id; /* random, part of ids */
