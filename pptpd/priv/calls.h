@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The firewall's set of known calls, `inet pptp_ha calls`, element peer address . our call id: GRE
- * of anything else is dropped. Changes of one loop turn make one transaction; each is answered when
- * that is done. Owned by the monitor, which takes back what it added when the engine is gone.
+ * of anything else is dropped. Changes of one loop turn make one transaction, of a burst one in
+ * some milliseconds; each is answered when that is done. Owned by the monitor, which takes back
+ * what it added when the engine is gone.
  */
 #ifndef PRIV_CALLS_H
 #define PRIV_CALLS_H

@@ -217,8 +217,60 @@ one_bad_call_costs_only_itself(void **state)
 	assert_int_equal(in_child(full_set_body, NULL), 0);
 }
 
+/* ---- figures ---- */
+
+static double
+ms_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+/* As the monitor reads them: 64 verbs a turn. */
+static void
+bench_changes(struct answers *a, struct calls *c, bool add)
+{
+	double from = ms_now();
+	unsigned before = a->ok;
+
+	for (unsigned i = 0; i < 10000; i++) {
+		calls_change(c, add, IP(10, 0, 0, 0) + i, (uint16_t)(i + 1), i + 1);
+		if (i % 64 == 63)
+			run_ms(a->loop, 0);
+	}
+	while (a->ok < before + 10000)
+		run_ms(a->loop, 1);
+	printf("%s 10000 calls: %.1f ms\n", add ? "add" : "delete", ms_now() - from);
+}
+
+static void
+bench_body(void *arg)
+{
+	struct answers a = {.loop = loop_new()};
+	struct calls *c = calls_new(a.loop, note_answer, &a);
+	double from;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	MUST(system(TABLE) == 0);
+	bench_changes(&a, c, true);
+	from = ms_now();
+	for (unsigned i = 0; i < 100; i++) {
+		unsigned before = a.ok;
+
+		calls_change(c, true, IP(11, 0, 0, 0) + i, 1, i + 1);
+		while (a.ok == before)
+			run_ms(a.loop, 0);
+	}
+	printf("one call more: %.2f ms\n", (ms_now() - from) / 100);
+	bench_changes(&a, c, false);
+	calls_free(c);
+	loop_free(a.loop);
+}
+
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(routes_and_proxies),
@@ -226,5 +278,7 @@ main(void)
 	    cmocka_unit_test(one_bad_call_costs_only_itself),
 	};
 
+	if (argc == 2 && strcmp(argv[1], "bench") == 0)
+		return in_child(bench_body, NULL) != 0;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
