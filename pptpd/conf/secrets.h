@@ -24,7 +24,7 @@ struct secret {
 	char *server;   /* "*" = any */
 	char *password; /* wiped on free */
 	struct secret_address *addresses;
-	size_t n_addresses; /* 0 = none allowed unless any_address ("*" or no list: see pppd(8)) */
+	size_t n_addresses; /* 0 = none allowed unless any_address ("*") */
 	bool any_address;
 	unsigned line;
 };

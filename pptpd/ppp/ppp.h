@@ -30,8 +30,8 @@
 #define PPP_MRU_MIN  128
 #define PPP_NAME_MAX 256
 
-enum ppp_style { /* client only: which options it asks for, clients.md §1.3 */
-	PPP_STYLE_LINUX,
+enum ppp_style {           /* client only: which options it asks for */
+	PPP_STYLE_LINUX,   /* pppd's */
 	PPP_STYLE_WINDOWS, /* callback, MRRU, endpoint discriminator; all NCPs at once; MPPE
 			      0x010000e1 */
 };

@@ -18,7 +18,7 @@
 
 #define PRIV_FD 3 /* the engine's end after the re-execution */
 
-/* TCP state at accept (takeover.md §1.2): what a restored socket starts from. All host order. */
+/* TCP state at accept: what a restored socket starts from. All host order. */
 struct tcp_snapshot {
 	uint32_t peer_ip, local_ip;
 	uint16_t peer_port, local_port;

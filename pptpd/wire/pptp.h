@@ -64,7 +64,7 @@ struct pptp_message {
 	uint32_t send_accm, recv_accm; /* SLI */
 	uint32_t wan_errors[6]; /* WEN: crc, framing, hardware overrun, buffer overrun, timeout,
 				   alignment */
-	uint16_t reserved0;     /* header; tolerated when not 0 (clients.md §1.1) */
+	uint16_t reserved0;     /* header; tolerated when not 0, as some firewalls send it */
 };
 
 /* Exact size of a type on the wire, 0 if there is no such type. */

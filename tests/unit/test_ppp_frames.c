@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Frame by frame: what LCP, CHAP, CCP and IPCP answer to what real clients send. Option lists are
- * those of clients.md; bytes are written out with their dissection.
+ * those of pppd and of Windows; bytes are written out with their dissection.
  */
 #include <errno.h>
 
