@@ -348,7 +348,7 @@ on_link_info(void *object, void *detail)
 	struct ctrl *c = object;
 	const struct pptp_message *m = detail;
 
-	/* GRE carries octets: the character maps mean nothing here (clients.md, Set-Link-Info). */
+	/* GRE carries octets: the character maps mean nothing here. */
 	if (session_by_own_id(c, m->peer_call_id) == NULL)
 		c->engine->stats.control_ignored++;
 }
