@@ -60,10 +60,10 @@ struct session {
 	unsigned n_held;
 	bool path_open; /* the data plane passes packets */
 	bool up, closing, reaping;
-	bool spent;       /* END_STALE is due */
-	bool echo_due;    /* taken over, and its first Echo-Request is still to come */
-	unsigned pending; /* answers of the monitor still to come */
-	unsigned exports; /* dp_export() still to be answered */
+	bool spent;         /* END_STALE is due */
+	bool echo_due;      /* taken over, and its first Echo-Request is still to come */
+	unsigned pending;   /* answers of the monitor still to come */
+	uint8_t key_tag[8]; /* of the start key to the client: tells old reports from new ones */
 	struct replica_session replica;
 	uint64_t told; /* the sum of what the standby heard of it last, see session_counters() */
 	enum session_end end;

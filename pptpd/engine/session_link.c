@@ -96,6 +96,7 @@ link_keys(void *arg, const uint8_t send_key[static 16], const uint8_t recv_key[s
 
 	if (s->dp == NULL)
 		return;
+	memcpy(s->key_tag, send_key, sizeof s->key_tag);
 	dp_set_keys(e->dp, s->dp, send_key, recv_key);
 	if (!s->replica.member)
 		return;
@@ -118,7 +119,8 @@ link_peer_address(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 		.local_ip = a->local_ip,
 		.mtu = mtu,
 		.pfc = p.peer_pfc,
-		.acfc = p.peer_acfc});
+		.acfc = p.peer_acfc,
+		.magic = p.our_magic});
 }
 
 static void
@@ -218,7 +220,7 @@ data_unknown(void *arg, void *owner, uint16_t protocol, const uint8_t *payload, 
 		ppp_unknown_protocol(s->ppp, protocol, payload, len, was_encrypted);
 }
 
-/* An export that was asked for before a later one tells of keys that may be gone. */
+/* A report that was on its way when the keys changed is of no use; another one follows. */
 static void
 data_exported(void *arg, void *owner, const struct dp_state *state)
 {
@@ -226,7 +228,8 @@ data_exported(void *arg, void *owner, const struct dp_state *state)
 	struct session_record r;
 
 	(void)arg;
-	if (--s->exports > 0 || !s->replica.member || !state->armed)
+	if (!s->replica.member || !state->armed ||
+	    memcmp(s->key_tag, state->tx.master, sizeof s->key_tag) != 0)
 		return;
 	session_record(s, state, &r);
 	replica_exported(s->engine->replica, &s->replica, &r);

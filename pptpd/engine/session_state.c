@@ -169,7 +169,8 @@ open_path(struct session *s, const struct ppp_state *p)
 		.local_ip = p->addresses.local_ip,
 		.mtu = p->mtu,
 		.pfc = p->peer_pfc,
-		.acfc = p->peer_acfc});
+		.acfc = p->peer_acfc,
+		.magic = p->our_magic});
 }
 
 static void
@@ -182,6 +183,13 @@ served_cb(void *arg, int err)
 		    conf_ipv4(s->address), s->call_id, strerror(err));
 	s->pending--;
 	session_released(s);
+}
+
+/* So that the timers of sessions taken over together do not fire together. */
+static uint16_t
+spread(const struct session *s)
+{
+	return (uint16_t)(s->call_id * 40503u);
 }
 
 /* From here on it is a session like any other. */
@@ -201,7 +209,7 @@ begin_life(struct session *s)
 	}
 	if (conf->logwtmp)
 		priv_wtmp(e->priv, s->call_id, s->identity.user, s->peer_ip);
-	timer_set(&s->timer, s->call_id * 2654435761u % FIRST_TICK_MS);
+	timer_set(&s->timer, spread(s) * (uint64_t)FIRST_TICK_MS / UINT16_MAX);
 }
 
 static uint64_t
@@ -225,9 +233,10 @@ take_over(
 	int error;
 
 	s->identity = r->identity;
+	memcpy(s->key_tag, r->mppe_tx.master, sizeof s->key_tag);
 	s->started_wall_ms = r->accounting.started_ms;
 	s->started_ms -= age_ms(r);
-	if (ppp_restore(s->ppp, &r->ppp) < 0)
+	if (ppp_restore(s->ppp, &r->ppp, spread(s)) < 0)
 		return -1;
 	ctrl_replicate(s->ctrl);
 	if (!replica_adopt(replica, &s->replica, m, &gate)) {

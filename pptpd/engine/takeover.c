@@ -146,6 +146,8 @@ drop_connection(struct ctrl *c)
 		ctrl_silence(c);
 }
 
+/* What cannot go on gives up its call and its address at once: the client is to learn, and dials.
+ */
 static void
 continue_session(struct takeover *t, const struct mirror_session *m)
 {
@@ -155,6 +157,7 @@ continue_session(struct takeover *t, const struct mirror_session *m)
 
 	if (m->stale) {
 		t->stale++;
+		standby_gone(t->engine, m);
 		return;
 	}
 	if ((c = connection_of(t, m, &fill)) != NULL &&
@@ -167,6 +170,7 @@ continue_session(struct takeover *t, const struct mirror_session *m)
 	if (s == NULL) {
 		t->spent += errno == ENOKEY;
 		t->failed += errno != ENOKEY;
+		standby_gone(t->engine, m);
 		log_debug(
 		    "session not continued call=%u error=\"%s\"", m->call_id, strerror(errno));
 		return;

@@ -39,10 +39,8 @@ static void
 op_export(void *arg, struct replica_session *r, uint32_t ahead, uint32_t low_water)
 {
 	struct engine *e = arg;
-	struct session *s = session_of(r);
 
-	s->exports++;
-	dp_export(e->dp, s->dp, ahead, low_water);
+	dp_export(e->dp, session_of(r)->dp, ahead, low_water);
 }
 
 static void
