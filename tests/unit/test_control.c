@@ -17,7 +17,7 @@
 
 static struct engine eng;
 static json_t *answer; /* the last one; NULL = an error */
-static unsigned hangups;
+static unsigned hangups, errors;
 
 void
 answer_ok(struct answer_request *r, json_t *data)
@@ -29,6 +29,7 @@ answer_ok(struct answer_request *r, json_t *data)
 void
 answer_error(struct answer_request *r, const char *code, const char *fmt, ...)
 {
+	errors++;
 	json_decref(answer);
 	answer = NULL;
 }
@@ -69,6 +70,103 @@ void
 ppp_get_state(const struct ppp *p, struct ppp_state *s)
 {
 	memset(s, 0, sizeof *s);
+}
+
+const struct ppp_counters *
+ppp_counters(const struct ppp *p)
+{
+	static const struct ppp_counters none;
+
+	return &none;
+}
+
+static struct replica_status replica;
+static bool refuse;
+
+void
+replica_get_status(const struct replica *r, struct replica_status *st)
+{
+	*st = replica;
+}
+
+const char *
+replica_state_name(enum replica_state s)
+{
+	return "a-state";
+}
+
+static struct {
+	bool clean;
+	uint64_t cut, epoch;
+} ordered;
+
+void
+replica_pair(struct replica *r, bool clean, uint64_t epoch)
+{
+	ordered.clean = clean;
+	ordered.epoch = epoch;
+}
+
+int
+replica_stale(struct replica *r, uint64_t cut, uint64_t epoch)
+{
+	ordered.cut = cut;
+	ordered.epoch = epoch;
+	return refuse ? -1 : 0;
+}
+
+int
+replica_solo(struct replica *r, uint64_t cut)
+{
+	ordered.cut = cut;
+	return refuse ? -1 : 0;
+}
+
+int
+replica_silent(struct replica *r, uint64_t cut)
+{
+	ordered.cut = cut;
+	return refuse ? -1 : 0;
+}
+
+uint64_t
+takeover_epoch(const struct engine *e)
+{
+	return e->epoch;
+}
+
+unsigned
+takeover_restoring(const struct engine *e)
+{
+	return 3;
+}
+
+uint64_t
+takeover_yielded(const struct engine *e)
+{
+	return 0;
+}
+
+static bool unreadable;
+
+int
+mirror_session_record(const struct mirror_session *m, struct session_record *r)
+{
+	memset(r, 0, sizeof *r);
+	r->call.peer_call_id = 7;
+	snprintf(r->identity.user, sizeof r->identity.user, "m\xffrrored");
+	return unreadable ? -1 : 0;
+}
+
+void
+session_record_wipe(struct session_record *r)
+{
+}
+
+uint32_t
+keygate_left(const struct keygate *g, uint32_t seq)
+{
+	return g->mark_seq;
 }
 
 const char *
@@ -130,7 +228,11 @@ setup(void **state)
 	memset(&eng, 0, sizeof eng);
 	eng.loop = loop_new_virtual();
 	eng.by_call = calloc(65536, sizeof(struct session *));
-	hangups = 0;
+	eng.copies = calloc(65536, sizeof *eng.copies);
+	hangups = errors = 0;
+	refuse = unreadable = false;
+	memset(&replica, 0, sizeof replica);
+	memset(&ordered, 0, sizeof ordered);
 	return 0;
 }
 
@@ -140,6 +242,7 @@ teardown(void **state)
 	for (unsigned id = 0; id < 65536; id++)
 		free(eng.by_call[id]);
 	free(eng.by_call);
+	free(eng.copies);
 	loop_free(eng.loop);
 	json_decref(answer);
 	answer = NULL;
@@ -225,6 +328,114 @@ test_kick(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* ---- the replica ---- */
+
+static const char *
+text(json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+
+static json_int_t
+number_of(json_t *o, const char *key)
+{
+	assert_true(json_is_integer(json_object_get(o, key)));
+	return json_integer_value(json_object_get(o, key));
+}
+
+/* A standby lists its copy, in the same shape as sessions, whatever the users are called. */
+static void
+test_the_copy_is_listed(void **state)
+{
+	struct mirror_session m = {
+	    .id = 1ull << 62, .call_id = 9, .peer_ip = 1, .address = 0x0a080009, .stale = true};
+	json_t *args = json_object(), *list, *mirrored, *served, *value;
+	const char *key;
+
+	add_session(8, "\xff")->replica.gate.mark_seq = 100;
+	m.mark.open = KEYS_ODD;
+	m.counters.tx_seq = 5;
+	eng.copies[9] = &m;
+	cmd_sessions(NULL, args, &eng);
+	list = json_object_get(answer, "sessions");
+	assert_int_equal(json_array_size(list), 2);
+	served = json_array_get(list, 0);
+	mirrored = json_array_get(list, 1);
+	assert_string_equal(text(served, "state"), "established");
+	assert_int_equal(number_of(json_object_get(served, "replica"), "mark_left"), 100);
+	assert_string_equal(text(mirrored, "state"), "mirrored");
+	assert_true(number_of(mirrored, "id") == 1ll << 62);
+	assert_int_equal(number_of(mirrored, "call"), 9);
+	assert_int_equal(number_of(mirrored, "peer_call"), 7);
+	assert_int_equal(number_of(mirrored, "tx_seq"), 5);
+	assert_string_equal(text(mirrored, "address"), "10.8.0.9");
+	assert_string_equal(text(json_object_get(mirrored, "replica"), "classes"), "odd");
+	assert_true(json_is_true(json_object_get(json_object_get(mirrored, "replica"), "stale")));
+	json_object_foreach(served, key, value) assert_non_null(json_object_get(mirrored, key));
+	assert_int_equal(json_object_size(served), json_object_size(mirrored));
+	unreadable = true;
+	cmd_sessions(NULL, args, &eng);
+	assert_int_equal(json_array_size(json_object_get(answer, "sessions")), 1);
+	json_decref(args);
+}
+
+static void
+test_replica_status(void **state)
+{
+	json_t *o;
+
+	replica = (struct replica_status){.wants = true,
+	    .cut = 1ull << 51,
+	    .peer = "gw2",
+	    .snapshot_done = 4,
+	    .snapshot_of = 5,
+	    .shorts = 6};
+	eng.epoch = 12;
+	cmd_replica(NULL, NULL, &eng);
+	assert_int_equal(number_of(answer, "epoch"), 12);
+	assert_non_null(text(answer, "role"));
+	o = json_object_get(answer, "replica");
+	assert_string_equal(text(o, "state"), "a-state");
+	assert_string_equal(text(o, "peer"), "gw2");
+	assert_true(json_is_true(json_object_get(o, "wants")));
+	assert_true(json_is_false(json_object_get(o, "in_step")));
+	assert_true(number_of(o, "cut") == 1ll << 51);
+	assert_int_equal(number_of(json_object_get(o, "snapshot"), "of"), 5);
+	assert_int_equal(number_of(o, "restoring"), 3);
+	assert_int_equal(number_of(o, "shorts"), 6);
+}
+
+static void
+order(void (*cmd)(struct answer_request *r, json_t *args, void *arg), const char *args)
+{
+	json_t *o = json_loads(args, 0, NULL);
+
+	assert_non_null(o);
+	cmd(NULL, o, &eng);
+	json_decref(o);
+}
+
+static void
+test_orders(void **state)
+{
+	order(cmd_pair, "{\"clean\":true,\"epoch\":4}");
+	assert_true(ordered.clean && ordered.epoch == 4);
+	order(cmd_pair, "{\"epoch\":5}");
+	assert_true(!ordered.clean && ordered.epoch == 5);
+	order(cmd_stale, "{\"cut\":8,\"epoch\":3}");
+	assert_true(ordered.cut == 8 && ordered.epoch == 3);
+	order(cmd_solo, "{\"cut\":9}");
+	assert_true(ordered.cut == 9);
+	order(cmd_silent, "{\"cut\":10}");
+	assert_true(ordered.cut == 10);
+	assert_int_equal(errors, 0);
+	refuse = true;
+	order(cmd_stale, "{}");
+	order(cmd_solo, "{}");
+	order(cmd_silent, "{}");
+	assert_int_equal(errors, 3);
+}
+
 int
 main(void)
 {
@@ -232,6 +443,9 @@ main(void)
 	    TEST(test_pages),
 	    TEST(test_pages_of_long_names),
 	    TEST(test_kick),
+	    TEST(test_the_copy_is_listed),
+	    TEST(test_replica_status),
+	    TEST(test_orders),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
