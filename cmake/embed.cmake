@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # cmake -DIN=FILE -DOUT=FILE -DSYMBOL=NAME -DHEADER=FILE -P embed.cmake: a text file as a C string,
 # that the header declares.
 file(READ "${IN}" text)
