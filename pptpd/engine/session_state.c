@@ -200,7 +200,6 @@ begin_life(struct session *s)
 	const struct settings *conf = s->config->settings;
 
 	s->in_set = s->has_route = true; /* since the copy knew of it */
-	s->up = true;
 	session_enlist(s);
 	e->stats.sessions_continued++;
 	if (conf->proxyarp) {
@@ -238,6 +237,7 @@ take_over(
 	s->started_ms -= age_ms(r);
 	if (ppp_restore(s->ppp, &r->ppp, spread(s)) < 0)
 		return -1;
+	s->up = true;
 	ctrl_replicate(s->ctrl);
 	if (!replica_adopt(replica, &s->replica, m, &gate)) {
 		errno = ENOKEY;
