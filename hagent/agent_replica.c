@@ -75,6 +75,7 @@ engine_facts(const struct agent *a, struct pair_engine *e)
 	e->cut_now = strcmp(state, "cut") == 0;
 	e->silent_now = strcmp(state, "silent") == 0;
 	e->wants = is_set(o, "wants");
+	e->wants_ms = r->wanted_since_ms != 0 ? loop_now_ms(a->loop) - r->wanted_since_ms : 0;
 	e->in_step = is_set(o, "in_step");
 	e->stale = is_set(o, "stale");
 	e->marked = is_set(o, "marked");
@@ -379,6 +380,10 @@ status_done(void *arg, json_t *answer)
 	json_decref(r->status);
 	r->status = json_incref(data);
 	r->answered_ms = loop_now_ms(a->loop);
+	if (!is_set(engine_says(a), "wants"))
+		r->wanted_since_ms = 0;
+	else if (r->wanted_since_ms == 0)
+		r->wanted_since_ms = r->answered_ms;
 	agent_replica_look(a);
 }
 

@@ -17,7 +17,10 @@ is_active(const struct pair_facts *f)
 	return f->role == PAIR_ACTIVE && f->engine.answers && f->engine.active;
 }
 
-/* The active asks, the standby consents, the active acts; or nobody is there to ask. */
+/*
+ * The active asks, the standby consents, the active acts. Where nobody is there to ask, or nobody
+ * who can consent (a standby that was started anew), a class of its own is always safe.
+ */
 static void
 judge_cut(const struct pair_facts *f, struct pair_wishes *w)
 {
@@ -33,7 +36,8 @@ judge_cut(const struct pair_facts *f, struct pair_wishes *w)
 	} else if (is_active(f) && e->wants && p->fresh && p->standby && p->stale_cut == e->cut) {
 		w->order = PAIR_SOLO;
 		w->cut = e->cut;
-	} else if (is_active(f) && e->cut_now && p->silent_ms >= PAIR_SILENT_MS) {
+	} else if (is_active(f) && e->cut_now &&
+		   (p->silent_ms >= PAIR_SILENT_MS || e->wants_ms >= PAIR_WANTS_MS)) {
 		w->write_marker = !f->marker_sure;
 		w->order = f->marker_sure ? PAIR_SILENT : PAIR_NO_ORDER;
 		w->cut = e->cut;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #define PAIR_SILENT_MS 250  /* no path heard for so long: nobody knows of the other */
+#define PAIR_WANTS_MS  1000 /* consent was wanted for so long and did not come */
 #define PAIR_HOLDS_MS  5000 /* how long holds outlive a daemon that does not answer */
 #define PAIR_NO_CUT    UINT64_MAX
 
@@ -21,7 +22,8 @@ struct pair_engine { /* as our pptpd last said */
 	uint64_t silent_ms;               /* since its last answer */
 	bool active, cut_now, silent_now; /* replica state "cut", "silent" */
 	bool wants, in_step, stale, marked;
-	bool copy; /* standby: it holds sessions that it could continue */
+	bool copy;         /* standby: it holds sessions that it could continue */
+	uint64_t wants_ms; /* for how long it wants consent */
 	uint64_t cut, stale_cut;
 	unsigned restoring;
 };

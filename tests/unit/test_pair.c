@@ -133,6 +133,21 @@ silence_writes_the_marker_first(void **state)
 }
 
 static void
+consent_that_does_not_come_is_not_waited_for(void **state)
+{
+	struct pair_facts f = active();
+
+	f.engine.cut_now = f.engine.wants = true;
+	f.engine.wants_ms = PAIR_WANTS_MS - 1;
+	assert_false(judge(f).write_marker);
+	f.engine.wants_ms = PAIR_WANTS_MS;
+	assert_true(judge(f).write_marker);
+	f.peer.stale_cut = f.engine.cut; /* it came at last */
+	assert_false(judge(f).write_marker);
+	assert_int_equal(judge(f).order, PAIR_SOLO);
+}
+
+static void
 the_marker_goes_when_the_other_knows(void **state)
 {
 	struct pair_facts f = active();
@@ -216,6 +231,7 @@ main(void)
 	    cmocka_unit_test(nobody_else_consents),
 	    cmocka_unit_test(an_active_goes_solo_on_the_right_word_only),
 	    cmocka_unit_test(silence_writes_the_marker_first),
+	    cmocka_unit_test(consent_that_does_not_come_is_not_waited_for),
 	    cmocka_unit_test(the_marker_goes_when_the_other_knows),
 	    cmocka_unit_test(the_standby_dials),
 	    cmocka_unit_test(holds_follow_who_can_continue),
