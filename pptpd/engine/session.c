@@ -158,6 +158,9 @@ log_end(const struct session *s)
 	if (s->identity.user[0] == '\0' &&
 	    !log_limit_ok(e->quiet, s->peer_ip, loop_now_ms(e->loop), NULL))
 		return; /* it is counted, and opening calls is all that it did */
+	if (s->end == END_DEMOTED)
+		return; /* one line told of all of them, and the client's session goes on elsewhere
+			 */
 	if (s->dp != NULL)
 		dp_session_counters(s->dp, &n);
 	log_info("session ended user=\"%s\" address=%s peer=%s call=%u reason=%s%s%s%s was_up=%s "

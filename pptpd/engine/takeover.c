@@ -271,7 +271,7 @@ data_path_on(struct takeover *t)
 
 /* What this engine served before may still hold call ids and queued packets. */
 static bool
-let_go(struct takeover *t)
+all_gone(struct takeover *t)
 {
 	struct engine *e = t->engine;
 
@@ -287,7 +287,7 @@ slice_cb(void *arg)
 
 	if (e->role != ROLE_ACTIVE) /* it has just yielded */
 		return;
-	if (!t->thawed && !let_go(t)) {
+	if (!t->thawed && !all_gone(t)) {
 		timer_set(&t->slice, LETTING_GO);
 		return;
 	}

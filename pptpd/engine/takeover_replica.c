@@ -105,6 +105,8 @@ op_changed(void *arg)
 	struct takeover *t = e->takeover;
 	struct replica_status st;
 
+	if (e->replica == NULL) /* it is being made */
+		return;
 	replica_get_status(e->replica, &st);
 	if (st.state == t->told_state && st.in_step == t->told_in_step)
 		return;
