@@ -126,7 +126,7 @@ ctrl_spread_timer(struct ctrl *c)
 	if (!timer_pending(&c->timer))
 		return;
 	left = c->timer.due_ms - loop_now_ms(c->engine->loop);
-	timer_set(&c->timer, 1 + (c->id ^ c->tcp.peer_port) * 2654435761u % (left + 1));
+	timer_set(&c->timer, 1 + (c->id * 0x9e3779b97f4a7c15u >> 32) % (left + 1));
 }
 
 static void
