@@ -139,6 +139,15 @@ end_timer_cb(void *arg)
 }
 
 void
+client_finish(struct client *c)
+{
+	if (c->settled_us == 0)
+		client_hurry(c);
+	else if (!c->hold_over && !c->ending)
+		timer_set(&c->end_timer, 0);
+}
+
+void
 client_check_end(struct client *c)
 {
 	if (c->ending) {

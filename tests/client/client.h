@@ -114,6 +114,8 @@ struct client {
 
 uint64_t client_now_us(void);
 void client_start(struct client *c);
+/* The hold ends now: streams stop, late answers are waited for, links are closed. */
+void client_finish(struct client *c);
 /* Close the links now; said twice, do not wait for them. */
 void client_hurry(struct client *c);
 /* A session of this connection has settled; or the connection is idle: more may be dialled. */

@@ -42,7 +42,7 @@ struct commands {
 static void
 say(json_t *o)
 {
-	json_dumpf(o, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(10));
+	json_dumpf(o, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(13));
 	putchar('\n');
 	fflush(stdout);
 	json_decref(o);
@@ -227,7 +227,7 @@ obey(struct commands *m, const char *line)
 		status(m->client);
 		break;
 	default:
-		client_hurry(m->client);
+		client_finish(m->client);
 	}
 }
 
@@ -243,7 +243,7 @@ io_cb(int events, void *arg)
 		return;
 	if (n <= 0) {
 		io_want(&m->io, 0);
-		client_hurry(m->client);
+		client_finish(m->client);
 		return;
 	}
 	m->len += (size_t)n;
