@@ -70,6 +70,13 @@ gre_rx_init(struct gre_rx *rx, uint8_t window, uint32_t timeout_us)
 	rx->timeout_us = timeout_us;
 }
 
+void
+gre_rx_resume(struct gre_rx *rx, uint32_t last)
+{
+	rx->started = rx->resumed = true;
+	rx->last = last;
+}
+
 static void
 free_slots(struct gre_rx *rx)
 {
@@ -246,6 +253,10 @@ gre_rx_input(struct gre_rx *rx, uint64_t now_us, uint32_t seq, const uint8_t *by
 {
 	if (!rx->started) {
 		rx->started = true;
+		rx->last = seq - 1;
+	}
+	if (rx->resumed && seq - rx->last - 1 < GRE_RX_RESUME_MAX) {
+		rx->resumed = false;
 		rx->last = seq - 1;
 	}
 	if (likely(seq == rx->last + 1 && rx->held == 0)) {

@@ -37,7 +37,8 @@ void gre_encode(struct wr *w, const struct gre_header *h);
 /* Receive half: duplicates and late packets dropped, reordered ones put right within bounds. */
 #define GRE_RX_WINDOW_MAX 64
 /* A longer jump is believed only when a second packet bears it out: see gre_rx_input(). */
-#define GRE_RX_JUMP_MAX 256
+#define GRE_RX_JUMP_MAX   256
+#define GRE_RX_RESUME_MAX (1 << 20)
 
 struct gre_rx_slot {
 	uint8_t *bytes; /* malloc'd copy, NULL = empty */
@@ -58,6 +59,7 @@ struct gre_rx_stats {
 
 struct gre_rx {
 	bool started;        /* a first packet was seen */
+	bool resumed;        /* by gre_rx_resume(), and none came since */
 	uint32_t last;       /* highest sequence number delivered (or given up) */
 	uint8_t window;      /* packets held at most, <= GRE_RX_WINDOW_MAX; 0 = no reordering */
 	uint32_t timeout_us; /* how long a gap is waited for */
@@ -75,6 +77,11 @@ typedef void gre_deliver_fn(void *arg, uint32_t seq, const uint8_t *bytes, size_
 
 /* A window above the maximum is cut to it. Allocates nothing. */
 void gre_rx_init(struct gre_rx *rx, uint8_t window, uint32_t timeout_us);
+/*
+ * Goes on where another receiver stood some time ago: `last` was its last number. The first packet
+ * may be up to GRE_RX_RESUME_MAX ahead, and is not waited for; what lies between is not lost.
+ */
+void gre_rx_resume(struct gre_rx *rx, uint32_t last);
 void gre_rx_fini(struct gre_rx *rx); /* frees what is held, delivers nothing */
 /*
  * One packet with a sequence number, len <= 65535. Delivers it and whatever it completes, in order;
