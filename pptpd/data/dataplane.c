@@ -14,7 +14,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,108 +25,6 @@
 
 #define LATE_RETRY_MS 1
 #define NOTES_A_TURN  256
-
-struct dataplane {
-	struct loop *loop;
-	struct dp_config config;
-	struct dp_ops ops;
-	void *arg;
-	struct worker *workers; /* config.workers of them */
-	pthread_t threads[DP_WORKERS_MAX];
-	unsigned started;
-	struct dp_session *sessions;
-	struct dp_session *by_call[CALLS];
-	struct dp_counters ended;
-};
-
-const char *
-dp_drop_name(enum dp_drop d)
-{
-	static const char *const names[DP_DROP_MAX] = {
-	    [DP_DROP_GRE_HEADER] = "gre-header",
-	    [DP_DROP_UNKNOWN_CALL] = "unknown-call",
-	    [DP_DROP_FOREIGN_PEER] = "foreign-peer",
-	    [DP_DROP_DUPLICATE] = "duplicate",
-	    [DP_DROP_LATE] = "late",
-	    [DP_DROP_LOST] = "lost",
-	    [DP_DROP_PPP] = "ppp",
-	    [DP_DROP_CLEAR_IP] = "clear-ip",
-	    [DP_DROP_MPPE] = "mppe",
-	    [DP_DROP_INSANE] = "insane",
-	    [DP_DROP_SOURCE] = "source",
-	    [DP_DROP_NOT_UP] = "not-up",
-	    [DP_DROP_NO_ROUTE] = "no-route",
-	    [DP_DROP_TOO_BIG] = "too-big",
-	    [DP_DROP_TUN_WRITE] = "tun-write",
-	    [DP_DROP_SEND_EPERM] = "send-eperm",
-	    [DP_DROP_SEND_ENOBUFS] = "send-enobufs",
-	    [DP_DROP_SEND_OTHER] = "send-other",
-	    [DP_DROP_RING] = "ring",
-	};
-
-	return d < DP_DROP_MAX ? names[d] : "?";
-}
-
-/* Counters */
-
-static uint64_t
-get(const _Atomic uint64_t *c)
-{
-	return atomic_load_explicit(c, memory_order_relaxed);
-}
-
-static uint64_t
-later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-/* All but packets and octets, whose place depends on the half. */
-static void
-add_tally(struct dp_counters *c, const struct tally *t)
-{
-	c->rx_reordered += get(&t->reordered);
-	c->icmp_frag_needed += get(&t->icmp_frag_needed);
-	c->fragmented += get(&t->fragmented);
-	c->mss_clamped += get(&t->mss_clamped);
-	c->acks_alone += get(&t->acks_alone);
-	c->last_rx_ms = later(c->last_rx_ms, get(&t->last_ms));
-	c->last_data_ms = later(c->last_data_ms, get(&t->last_data_ms));
-	for (unsigned i = 0; i < DP_DROP_MAX; i++)
-		c->drops[i] += get(&t->drops[i]);
-}
-
-/* The sums of a session; its numbers and indices mean nothing in a sum. */
-static void
-add_session(struct dp_counters *c, const struct dp_session *s)
-{
-	add_tally(c, &s->rx.tally);
-	add_tally(c, &s->tx.tally);
-	c->rx_packets += get(&s->rx.tally.packets);
-	c->rx_octets += get(&s->rx.tally.octets);
-	c->tx_packets += get(&s->tx.tally.packets);
-	c->tx_octets += get(&s->tx.tally.octets);
-}
-
-void
-dp_session_counters(const struct dp_session *s, struct dp_counters *c)
-{
-	memset(c, 0, sizeof(*c));
-	add_session(c, s);
-	c->tx_seq = atomic_load_explicit(&s->tx.next, memory_order_relaxed);
-	c->rx_seq = atomic_load_explicit(&s->ack.received, memory_order_relaxed);
-	c->tx_acked = atomic_load_explicit(&s->peer_acked, memory_order_relaxed);
-	c->tx_index = get(&s->tx.index);
-	c->rx_index = get(&s->rx.index);
-}
-
-void
-dp_totals(const struct dataplane *dp, struct dp_counters *c)
-{
-	*c = dp->ended;
-	for (unsigned i = 0; i < dp->config.workers; i++)
-		add_tally(c, &dp->workers[i].tally);
-}
 
 /* Orders */
 
@@ -157,6 +54,13 @@ put_order(struct worker *w, struct dp_session *s, enum half half, enum order_kin
 		o->up = s->up;
 		o->source = s->source;
 		o->link = s->link;
+	} else if (kind == ORDER_GATE || kind == ORDER_REGATE) {
+		o->gate = kind == ORDER_GATE ? s->gate.gate : s->regate.gate;
+		o->low_water = kind == ORDER_GATE ? s->gate.low_water : s->regate.low_water;
+	} else if (kind == ORDER_EXPORT) {
+		o->ahead = s->export_ahead;
+		o->low_water = s->export_low;
+		o->round = s->report.asked;
 	}
 	ring_commit(&w->orders);
 	return true;
@@ -229,7 +133,10 @@ free_session(struct dp_session *s)
 	gre_rx_fini(&s->rx.gre);
 	mppe_fini(&s->rx.mppe);
 	mppe_fini(&s->tx.mppe);
+	mppe_fini(&s->rx.far);
+	hold_fini(&s->tx.hold, NULL);
 	explicit_bzero(s->key, sizeof(s->key));
+	explicit_bzero(&s->report, sizeof(s->report));
 	free(s);
 }
 
@@ -241,7 +148,7 @@ released(struct dataplane *dp, struct dp_session *s, enum half half)
 	s->released[half] = true;
 	if (!s->released[HALF_RX] || !s->released[HALF_TX])
 		return;
-	add_session(&dp->ended, s);
+	counters_add(&dp->ended, s);
 	dp->by_call[s->call_id] = NULL;
 	if (s->prev != NULL)
 		s->prev->next = s->next;
@@ -253,15 +160,56 @@ released(struct dataplane *dp, struct dp_session *s, enum half half)
 	dp->ops.on_detached(dp->arg, owner);
 }
 
+/* One half's part of an export; the newest of each counts. */
 static void
-take_note(struct dataplane *dp, const struct note *n)
+exported(struct dataplane *dp, struct dp_session *s, struct note *n)
 {
-	struct dp_session *s = n->session;
+	struct report *r = &s->report;
+	struct dp_state part;
+	uint32_t complete;
 
-	if (n->kind == NOTE_RELEASED) {
-		released(dp, s, (enum half)n->half);
-		return;
+	memcpy(&part, n->payload, sizeof(part));
+	explicit_bzero(n->payload, sizeof(part));
+	if (n->half == HALF_RX) {
+		r->state.rx_seq = part.rx_seq;
+		r->state.rx_any = part.rx_any;
+		r->state.rx = part.rx;
+		r->state.rx_packets = part.rx_packets;
+		r->state.rx_octets = part.rx_octets;
+	} else {
+		part.rx_seq = r->state.rx_seq;
+		part.rx_any = r->state.rx_any;
+		part.rx = r->state.rx;
+		part.rx_packets = r->state.rx_packets;
+		part.rx_octets = r->state.rx_octets;
+		r->state = part;
 	}
+	explicit_bzero(&part, sizeof(part));
+	r->done[n->half] = n->round;
+	complete = r->done[HALF_RX];
+	if ((int32_t)(r->done[HALF_TX] - complete) < 0)
+		complete = r->done[HALF_TX];
+	if (s->detaching || complete == r->told)
+		return;
+	r->told = complete;
+	dp->ops.on_exported(dp->arg, s->owner, &r->state);
+	if (r->done[HALF_RX] == r->asked && r->done[HALF_TX] == r->asked)
+		explicit_bzero(&r->state, sizeof(r->state));
+}
+
+static void
+low(struct dataplane *dp, struct dp_session *s, const struct note *n)
+{
+	struct note_low low;
+
+	memcpy(&low, n->payload, sizeof(low));
+	if (!s->detaching)
+		dp->ops.on_low(dp->arg, s->owner, low.next_seq, low.next_index);
+}
+
+static void
+frame(struct dataplane *dp, struct dp_session *s, const struct note *n)
+{
 	atomic_fetch_add_explicit(&s->notes_read, 1, memory_order_relaxed);
 	if (s->detaching)
 		return;
@@ -273,10 +221,30 @@ take_note(struct dataplane *dp, const struct note *n)
 }
 
 static void
+take_note(struct dataplane *dp, struct note *n)
+{
+	switch ((enum note_kind)n->kind) {
+	case NOTE_FRAME:
+	case NOTE_UNKNOWN:
+		frame(dp, n->session, n);
+		break;
+	case NOTE_LOW:
+		low(dp, n->session, n);
+		break;
+	case NOTE_EXPORTED:
+		exported(dp, n->session, n);
+		break;
+	case NOTE_RELEASED:
+		released(dp, n->session, (enum half)n->half);
+		break;
+	}
+}
+
+static void
 notes_cb(int events, void *arg)
 {
 	struct worker *w = arg;
-	const struct note *n;
+	struct note *n;
 	size_t len;
 
 	ring_clear(&w->notes);
@@ -308,6 +276,7 @@ dp_attach(struct dataplane *dp, const struct dp_session_config *c)
 	memset(s, 0, sizeof(*s));
 	s->call_id = c->call_id;
 	s->peer_call_id = s->tx.gre.peer_call_id = c->peer_call_id;
+	s->tx.gate = keygate_free(KEYS_ALL);
 	s->peer_ip = c->peer_ip;
 	s->local_ip = c->local_ip;
 	s->owner = c->owner;
@@ -315,7 +284,13 @@ dp_attach(struct dataplane *dp, const struct dp_session_config *c)
 	for (unsigned half = 0; half < HALVES; half++)
 		s->late[half] = (struct late){.session = s, .half = (enum half)half};
 	gre_rx_init(&s->rx.gre, dp->config.reorder_window, dp->config.reorder_timeout_us);
-	s->rx.gap.owner = s->rx.ack.owner = s;
+	s->rx.gap.owner = s->rx.ack.owner = s->tx.held.owner = s->tx.step.owner = s;
+	s->rx.unsent = (struct unsent){.session = s, .half = HALF_RX};
+	s->tx.unsent = (struct unsent){.session = s, .half = HALF_TX};
+	if (c->state != NULL) {
+		rx_import(s, c->state);
+		send_import(s, c->state, c->fill_from);
+	}
 	s->next = dp->sessions;
 	if (s->next != NULL)
 		s->next->prev = s;
@@ -399,6 +374,44 @@ dp_down(struct dataplane *dp, struct dp_session *s)
 	s->source = 0;
 	steer(dp, s, 0);
 	give_both(dp, s, ORDER_LINK);
+}
+
+void
+dp_set_gate(struct dataplane *dp, struct dp_session *s, const struct keygate *g, uint32_t low_water)
+{
+	bool behind_export = (s->late[HALF_TX].orders & 1u << ORDER_EXPORT) != 0;
+
+	if (s->detaching)
+		return;
+	*(behind_export ? &s->regate : &s->gate) =
+	    (struct limit){.gate = *g, .low_water = low_water};
+	give_order(dp, s, HALF_TX, behind_export ? ORDER_REGATE : ORDER_GATE);
+}
+
+void
+dp_export(struct dataplane *dp, struct dp_session *s, uint32_t ahead, uint32_t low_water)
+{
+	struct late *late = &s->late[HALF_TX];
+
+	if (s->detaching)
+		return;
+	if ((late->orders & 1u << ORDER_REGATE) != 0) {
+		/* One export is left of two, and this gate is before it. */
+		s->gate = s->regate;
+		late->orders &= (uint8_t) ~(1u << ORDER_REGATE);
+		late->orders |= 1u << ORDER_GATE;
+	}
+	s->export_ahead = ahead;
+	s->export_low = low_water;
+	s->report.asked++;
+	give_both(dp, s, ORDER_EXPORT);
+}
+
+void
+dp_freeze(struct dataplane *dp, bool frozen)
+{
+	for (unsigned i = 0; i < dp->config.workers; i++)
+		outbox_freeze(&dp->workers[i].outbox, frozen);
 }
 
 void

@@ -49,7 +49,8 @@ struct dp_ops {
 	void (*on_detached)(void *arg, void *owner);
 	/* dp_export() is done. state is the callee's to read, wiped afterwards. */
 	void (*on_exported)(void *arg, void *owner, const struct dp_state *state);
-	/* Fewer numbers than the gate's `low_water` are left. Once for each dp_set_gate(). */
+	/* Fewer packets than the gate's `low_water` can leave, by number or by key. Once for each
+	 * dp_set_gate() or dp_export(). */
 	void (*on_low)(void *arg, void *owner, uint32_t next_seq, uint64_t next_index);
 };
 
@@ -111,6 +112,7 @@ struct dp_up {
 	uint32_t local_ip; /* source of ICMP errors */
 	uint16_t mtu;      /* of packets towards the client */
 	bool pfc, acfc;    /* the peer accepts compressed fields */
+	uint32_t magic;    /* ours in LCP, for the echoes that the workers send; 0 = none */
 };
 /* Opens both ways: packets from peer_ip are accepted, packets to it are sent. */
 void dp_up(struct dataplane *dp, struct dp_session *s, const struct dp_up *up);
@@ -126,12 +128,13 @@ void dp_set_gate(
 /*
  * Limits the transmit half to `ahead` numbers from where it stands (mark_seq = next + ahead,
  * mark_index = the index that many packets later, times two if one class only is open; low =
- * classes that are open, high = none), then reports both halves: on_exported(), always, unless the
- * session is detached first.
+ * classes that are open, high = none), but never lifts a limit that is in force; then reports both
+ * halves, state.gate being the new limit: on_exported(), always, unless the session is detached
+ * first. Of several at once the last one is always reported. Gates and exports keep their order.
  */
 void dp_export(struct dataplane *dp, struct dp_session *s, uint32_t ahead, uint32_t low_water);
-/* Nothing leaves any more, from any worker, from the return of this call on; for good or until
- * thawed. */
+/* Nothing leaves towards a client any more, from any worker, from the return of this call on; until
+ * thawed. What was to leave is dropped, and takes neither number nor key. */
 void dp_freeze(struct dataplane *dp, bool frozen);
 
 enum dp_drop {

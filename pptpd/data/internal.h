@@ -12,12 +12,14 @@
 #ifndef DATA_INTERNAL_H
 #define DATA_INTERNAL_H
 
+#include <pthread.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 
 #include "pptpd/crypto/mppe.h"
 #include "pptpd/data/dataplane.h"
 #include "pptpd/data/due.h"
+#include "pptpd/data/hold.h"
 #include "pptpd/data/ring.h"
 #include "pptpd/data/tun.h"
 #include "pptpd/wire/gre.h"
@@ -34,6 +36,7 @@ struct tally {
 	_Atomic uint64_t packets, octets;
 	_Atomic uint64_t reordered, icmp_frag_needed, fragmented, mss_clamped, acks_alone;
 	_Atomic uint64_t last_ms, last_data_ms;
+	_Atomic uint64_t held, stalls, walks, filled;
 	_Atomic uint64_t drops[DP_DROP_MAX];
 };
 
@@ -61,30 +64,71 @@ enum half {
 	HALVES
 };
 
+/* Notes of a half that must not be lost: they wait with it for room in the ring. */
+struct unsent {
+	struct unsent *next;
+	struct dp_session *session;
+	bool queued;
+	uint8_t half, notes; /* bits of enum note_kind */
+	uint32_t round;      /* of the newest export, see struct report */
+};
+
 struct rx_half {
 	bool armed;
+	bool based;      /* base_seq means something */
 	uint32_t source; /* inner source allowed; 0 = not up */
 	uint16_t mtu;    /* clamp of the MSS; 0 = not yet known */
 	struct gre_rx gre;
 	struct mppe mppe;
+	struct mppe far;   /* on the way to a key far ahead of mppe; index 0 = none */
+	uint32_t base_seq; /* of the last packet with a key, plus one for each known to have none */
+	uint8_t doubts;    /* packets far ahead that made no sense */
 	uint32_t skips;    /* keys that may be skipped now, */
-	uint64_t skips_us; /* as of then; see may_skip() */
+	uint64_t skips_us; /* as of then; see earn_skips() */
 	struct due gap, ack;
-	struct dp_session *next_release;
+	struct unsent unsent;
 	_Atomic uint64_t index; /* of mppe, for readers */
 	struct tally tally;
 };
 
+/* The number 0xFFFFFFFF is behind the client before any after it is used: see catchup.c. */
+enum wrap {
+	WRAP_NONE,
+	WRAP_WANTED,
+	WRAP_WAITING,
+};
+
 struct tx_half {
 	bool armed, up;
+	bool low_told; /* on_low() is on its way for this gate */
+	bool stalled;
+	uint8_t wrap; /* enum wrap */
+	uint8_t wrap_tries, echo_id;
 	struct gre_tx gre;
 	struct mppe mppe;
+	struct keygate gate;
+	uint32_t low_water;
 	struct dp_up link;
 	struct dp_session *next_route; /* same bucket */
-	struct dp_session *next_release;
+	struct hold hold;              /* what may not leave yet, in order */
+	struct due held;               /* when the first of it has waited long enough */
+	struct due step;               /* of a catch-up */
+	uint32_t fill_next, fill_left;
+	uint64_t wrap_us;     /* 0xFFFFFFFF goes out again */
+	uint32_t ack_seen;    /* stall.c: the peer's last acknowledgement that moved, */
+	uint64_t progress_us; /* since when it should have moved, */
+	uint64_t echo_us;     /* and when it was asked for; 0 = not since */
+	struct unsent unsent;
 	_Atomic uint64_t index;
 	_Atomic uint32_t next; /* gre.next, for readers */
+	_Atomic bool any;      /* a number was used, by us or before us */
 	struct tally tally;
+};
+
+/* An export is asked for in rounds: it is complete when both halves have reported for one. */
+struct report {
+	struct dp_state state;
+	uint32_t asked, told, done[HALVES];
 };
 
 /* A half whose orders wait for room in its worker's ring. */
@@ -111,12 +155,19 @@ struct dp_session {
 	uint32_t source;
 	bool up;
 	struct dp_up link;
-	uint8_t key[HALVES][16];     /* wiped once on its way */
+	uint8_t key[HALVES][16]; /* wiped once on its way */
+	struct limit {
+		struct keygate gate;
+		uint32_t low_water;
+	} gate, regate; /* before the export that is late, after it */
+	uint32_t export_ahead, export_low;
+	struct report report;
 	_Atomic uint32_t notes_read; /* read by the receive half, which wrote notes_sent */
 
 	/* Shared by the halves. */
 	alignas(64) struct gre_ack ack;
 	_Atomic uint32_t peer_acked; /* written by the receive half */
+	_Atomic bool any_acked;      /* likewise: peer_acked means something */
 	_Atomic uint32_t notes_sent;
 
 	alignas(64) struct rx_half rx;
@@ -129,6 +180,9 @@ enum order_kind {
 	ORDER_ATTACH,
 	ORDER_KEYS,
 	ORDER_LINK,
+	ORDER_GATE,
+	ORDER_EXPORT,
+	ORDER_REGATE, /* a gate that was given after the export */
 	ORDER_DETACH,
 	ORDER_FRAME,
 };
@@ -141,22 +195,33 @@ struct order {
 	struct dp_session *session;
 	struct dp_up link;
 	uint8_t key[16];
+	struct keygate gate;
+	uint32_t low_water, ahead, round;
 	uint8_t payload[]; /* ORDER_FRAME */
 };
 
 /* Worker to main thread. */
+/* Those from NOTE_LOW on are never lost, and go in this order if delayed. */
 enum note_kind {
 	NOTE_FRAME,
 	NOTE_UNKNOWN,
+	NOTE_LOW,
+	NOTE_EXPORTED,
 	NOTE_RELEASED
+};
+
+struct note_low {
+	uint32_t next_seq;
+	uint64_t next_index;
 };
 
 struct note {
 	uint8_t kind, half;
 	bool was_encrypted;
 	uint16_t protocol, len;
+	uint32_t round; /* NOTE_EXPORTED */
 	struct dp_session *session;
-	uint8_t payload[];
+	uint8_t payload[]; /* a frame; struct note_low; struct dp_state, one half of it */
 };
 
 /* GRE packets on their way out, sent together. */
@@ -168,6 +233,9 @@ struct outbox_slot {
 };
 
 struct outbox {
+	_Atomic bool frozen; /* written by the main thread */
+	_Atomic bool
+	    sending; /* between a look at frozen and the last packet's way into the kernel */
 	int fd;
 	uint32_t bind_ip;
 	unsigned n;
@@ -185,9 +253,20 @@ uint8_t *outbox_payload(struct outbox *o);
 void outbox_add(
     struct outbox *o, const struct dp_session *s, const struct gre_header *h, struct tally *t);
 void outbox_flush(struct outbox *o);
+/* Main thread: nothing goes into the kernel from the return on, until it is thawed. */
+void outbox_freeze(struct outbox *o, bool frozen);
+
+static inline bool
+outbox_frozen(const struct outbox *o)
+{
+	return atomic_load_explicit(&o->frozen, memory_order_relaxed);
+}
 
 #define ROUTE_BUCKETS 16384
 #define CALLS         65536
+
+/* counters.c: the sums of a session, when it ends. */
+void counters_add(struct dp_counters *c, const struct dp_session *s);
 
 struct worker {
 	struct dataplane *dp; /* main thread's use only */
@@ -204,21 +283,41 @@ struct worker {
 	struct tally tally;         /* of what no session owns */
 	struct dp_session **calls;  /* by our call id: receive halves */
 	struct dp_session **routes; /* hash of inner destinations: transmit halves */
-	struct due_list gaps, acks;
-	struct dp_session *release_rx, *release_tx; /* release notes that found the ring full */
+	struct due_list gaps, acks, holds, steps;
+	struct unsent *unsent_head, **unsent_tail; /* notes that found the ring full */
+	size_t held_bytes;                         /* by the transmit halves of this worker */
 	struct outbox outbox;
 	struct rx_batch *batch;
 	uint8_t *tun_buf; /* one packet of the TUN, decrypted or to be encrypted */
+};
+
+/* The main thread's. */
+struct dataplane {
+	struct loop *loop;
+	struct dp_config config;
+	struct dp_ops ops;
+	void *arg;
+	struct worker *workers; /* config.workers of them */
+	pthread_t threads[DP_WORKERS_MAX];
+	unsigned started;
+	struct dp_session *sessions;
+	struct dp_session *by_call[CALLS];
+	struct dp_counters ended;
 };
 
 /* worker.c: what a worker needs from start to end. */
 int worker_init(struct worker *w, const struct dp_config *c, unsigned index);
 void worker_fini(struct worker *w);
 void *worker_run(void *worker);
-/* Passes something to the main thread; false: ring full, or this session has its share waiting
- * there. */
+void worker_run_due(struct worker *w); /* what is due at now_us */
+
+/* note.c: from a worker to the main thread. */
+/* Passes a frame; false: ring full, or this session has its share waiting there. */
 bool worker_note(struct worker *w, struct dp_session *s, enum note_kind kind, uint16_t protocol,
     const uint8_t *payload, size_t len, bool was_encrypted);
+/* A note that must not be lost; what it says is read from the half when there is room. */
+void note_later(struct worker *w, struct unsent *u, enum note_kind kind);
+void note_retry(struct worker *w);
 
 /* rx.c: from the GRE socket to the TUN or the main thread. */
 struct rx_batch *rx_batch_new(void);
@@ -227,13 +326,52 @@ void rx_run(struct worker *w);                                      /* one batch
 void rx_input(struct worker *w, const uint8_t *packet, size_t len); /* one IP packet with GRE */
 void rx_gap_due(struct worker *w, struct dp_session *s);
 void rx_ack_due(struct worker *w, struct dp_session *s);
+void rx_keys(struct dp_session *s, const uint8_t key[static 16]);
+void rx_import(struct dp_session *s, const struct dp_state *state);
+void rx_state(const struct dp_session *s, struct dp_state *state); /* its part of it */
 void rx_detach(struct worker *w, struct dp_session *s);
 
-/* tx.c: from the TUN or the main thread to the GRE socket. */
+/* tx.c: from the TUN to what may leave. */
 void tx_run(struct worker *w);                                /* one batch */
 void tx_input(struct worker *w, uint8_t *packet, size_t len); /* TUN_ROOM writable bytes in front */
-void tx_frame(
-    struct worker *w, struct dp_session *s, uint16_t protocol, const uint8_t *payload, size_t len);
 void tx_link(struct worker *w, struct dp_session *s, bool up, const struct dp_up *link);
+
+/* send.c: what leaves, in which order, with which number and key. */
+/* One IP packet that fits, with 2 writable bytes in front; may be held (copied) or dropped. */
+void send_packet(struct worker *w, struct dp_session *s, uint8_t *packet, size_t len);
+void send_frame(
+    struct worker *w, struct dp_session *s, uint16_t protocol, const uint8_t *payload, size_t len);
+/* Held packets that may leave now, in order. */
+void send_held(struct worker *w, struct dp_session *s);
+void send_held_due(struct worker *w, struct dp_session *s); /* the first has waited long enough */
+void send_set_gate(
+    struct worker *w, struct dp_session *s, const struct keygate *g, uint32_t low_water);
+void send_limit(struct worker *w, struct dp_session *s, uint32_t ahead, uint32_t low_water);
+void send_keys(struct worker *w, struct dp_session *s, const uint8_t key[static 16]);
+void send_link_down(struct worker *w, struct dp_session *s);
+void send_import(struct dp_session *s, const struct dp_state *state, uint32_t fill_from);
+void send_state(const struct dp_session *s, struct dp_state *state); /* its part of it */
+void send_detach(struct worker *w, struct dp_session *s);
+/* An LCP Echo- or Discard-Request of our own, with the next number, or with one that was used. */
+bool send_lcp(struct worker *w, struct dp_session *s, uint8_t code); /* false: no number */
+void send_lcp_at(struct worker *w, struct dp_session *s, uint8_t code, uint32_t seq);
+#define LCP_ECHO_REQUEST    9
+#define LCP_DISCARD_REQUEST 11
+
+/* catchup.c: what a client must have before anything else. */
+void catchup_import(struct dp_session *s, const struct dp_state *state, uint32_t fill_from);
+/* Goes on with it. True: nothing is in the way of the next number. */
+bool catchup_done(struct worker *w, struct dp_session *s);
+void catchup_due(struct worker *w, struct dp_session *s);
+
+static inline bool
+catchup_wanted(const struct tx_half *tx)
+{
+	return tx->wrap != WRAP_NONE || tx->fill_left != 0 || tx->gre.next == UINT32_MAX;
+}
+
+/* stall.c: a client that acknowledges no more. */
+/* True: another packet would only be lost, and its key with it. */
+bool stall_check(struct worker *w, struct dp_session *s);
 
 #endif

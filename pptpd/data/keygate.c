@@ -49,3 +49,38 @@ keygate_left(const struct keygate *g, uint32_t seq)
 		return UINT32_MAX;
 	return left > 0 ? (uint32_t)left : 0;
 }
+
+/* Keys that a packet can take: while one class is closed, every other key is stepped over. */
+static unsigned
+keys_each(uint8_t classes)
+{
+	return classes == KEYS_ALL ? 1 : 2;
+}
+
+uint32_t
+keygate_packets(const struct keygate *g, uint32_t seq, uint64_t index)
+{
+	uint32_t numbers = keygate_left(g, seq);
+	uint64_t keys = index < g->mark_index ? g->mark_index - index : 0;
+
+	if (g->high != KEYS_NONE)
+		return UINT32_MAX;
+	keys /= keys_each(g->low);
+	return keys < numbers ? (uint32_t)keys : numbers;
+}
+
+struct keygate
+keygate_limit(const struct keygate *g, uint32_t seq, uint64_t index, uint32_t ahead)
+{
+	struct keygate limited = {.low = g->high != KEYS_NONE ? g->high : g->low};
+
+	limited.mark_seq = seq + ahead;
+	limited.mark_index = index + (uint64_t)ahead * keys_each(limited.low);
+	if (g->high != KEYS_NONE)
+		return limited;
+	if ((int32_t)(g->mark_seq - limited.mark_seq) < 0)
+		limited.mark_seq = g->mark_seq;
+	if (g->mark_index < limited.mark_index)
+		limited.mark_index = g->mark_index;
+	return limited;
+}

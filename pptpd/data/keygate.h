@@ -34,5 +34,14 @@ uint64_t keygate_index(const struct keygate *g, uint64_t index);
 bool keygate_number(const struct keygate *g, uint32_t seq);
 /* Numbers left below the mark; UINT32_MAX without a limit. */
 uint32_t keygate_left(const struct keygate *g, uint32_t seq);
+/* Packets with a key that can leave below the mark: by number and by key; UINT32_MAX without a
+ * limit. */
+uint32_t keygate_packets(const struct keygate *g, uint32_t seq, uint64_t index);
+/*
+ * The same, limited to `ahead` numbers from seq on and to the keys that these can take from index
+ * on (which *g permits): low = the classes that are open, high = none. A limit that is in force is
+ * never lifted: somebody may rely on it.
+ */
+struct keygate keygate_limit(const struct keygate *g, uint32_t seq, uint64_t index, uint32_t ahead);
 
 #endif

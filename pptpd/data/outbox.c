@@ -4,10 +4,14 @@
  * GRE packets on their way out, one outbox a worker: payloads are built in place, headers go right
  * in front of them, sendmmsg() takes them all. No failure to send is fatal: each lost packet is
  * counted with its session. Whoever frees a session flushes first, since slots point to its tally.
+ *
+ * Freezing: the worker says that it is sending before it looks at `frozen`, the main thread sets
+ * `frozen` before it looks at `sending`; so one of them sees the other.
  */
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -128,27 +132,46 @@ wait_writable(int fd)
 	return poll(&p, 1, WAIT_MS) > 0 && (p.revents & POLLOUT) != 0;
 }
 
+/* Sends from `sent` on as far as it goes; returns how many are settled then. */
+static unsigned
+send_some(struct outbox *o, unsigned sent, unsigned *waits)
+{
+	int n = sendmmsg(o->fd, o->wire->messages + sent, o->n - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n > 0)
+		return sent + (unsigned)n;
+	if (n < 0 && errno == EINTR)
+		return sent;
+	if (n < 0 && errno == EAGAIN && *waits < WAITS_MAX) {
+		*waits += wait_writable(o->fd) ? 1 : WAITS_MAX;
+		return sent;
+	}
+	/* The error is that of the first packet not sent. */
+	tally_drop(o->tally[sent], drop_of(errno));
+	return sent + 1;
+}
+
 void
 outbox_flush(struct outbox *o)
 {
 	unsigned sent = 0, waits = 0;
 
-	while (sent < o->n) {
-		int n = sendmmsg(
-		    o->fd, o->wire->messages + sent, o->n - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n > 0) {
-			sent += (unsigned)n;
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN && waits < WAITS_MAX) {
-			waits += wait_writable(o->fd) ? 1 : WAITS_MAX;
-			continue;
-		}
-		/* The error is that of the first packet not sent. */
-		tally_drop(o->tally[sent++], drop_of(errno));
-	}
+	if (o->n == 0)
+		return;
+	atomic_store_explicit(&o->sending, true, memory_order_seq_cst);
+	while (sent < o->n && !atomic_load_explicit(&o->frozen, memory_order_seq_cst))
+		sent = send_some(o, sent, &waits);
+	atomic_store_explicit(&o->sending, false, memory_order_release);
+	while (sent < o->n)
+		tally_drop(o->tally[sent++], DP_DROP_FROZEN);
 	o->n = 0;
+}
+
+void
+outbox_freeze(struct outbox *o, bool frozen)
+{
+	atomic_store_explicit(&o->frozen, frozen, memory_order_seq_cst);
+	/* It looks again after each call into the kernel, and waits for 2 ms at most. */
+	while (frozen && atomic_load_explicit(&o->sending, memory_order_seq_cst))
+		sched_yield();
 }

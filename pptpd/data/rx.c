@@ -25,6 +25,12 @@
 #define SKIPS_MAX        (4 * MPPE_SKIP_MAX)
 #define SKIPS_EVERY_US   64
 #define SKIPS_PER_PACKET 4
+#define SKIPS_IMPORT     (1u << 17) /* once, for a copy that is some seconds old */
+#define SEEK_MAX         16384      /* keys for one packet: 16 ms */
+
+#define COUNTS              4096 /* coherency counts */
+#define ROUNDS_TRIED        3    /* fewer of them than the numbers say */
+#define KEYS_WITHOUT_NUMBER 256  /* that the client may have used for packets it never numbered */
 
 struct rx_batch {
 	struct mmsghdr messages[DP_BATCH];
@@ -104,38 +110,109 @@ judge(const struct rx_half *rx, bool has_protocol, uint16_t protocol, const stru
  * that: 1,000 small packets a second would keep a worker busy. So a session has a budget: a
  * hundredth of a worker, into which every loss fits that a link survives.
  */
-static bool
-may_skip(const struct worker *w, struct rx_half *rx, uint32_t keys)
+static void
+earn_skips(const struct worker *w, struct rx_half *rx)
 {
 	uint64_t earned = (w->now_us - rx->skips_us) / SKIPS_EVERY_US;
 
 	rx->skips_us += earned * SKIPS_EVERY_US;
 	earned += rx->skips + SKIPS_PER_PACKET;
-	rx->skips = earned < SKIPS_MAX ? (uint32_t)earned : SKIPS_MAX;
-	if (keys > rx->skips)
-		return false;
+	if (rx->skips < SKIPS_MAX)
+		rx->skips = earned < SKIPS_MAX ? (uint32_t)earned : SKIPS_MAX;
+}
+
+/*
+ * Keys from ours to the packet's. Its count tells that modulo 4096; the numbers since the last
+ * packet that we opened, less those that we know to have taken no key, tell the rest. If that came
+ * to nothing, many of the numbers that we missed took no key either: then fewer rounds are tried.
+ * UINT64_MAX: the packet is late, or its count cannot be right.
+ */
+static uint64_t
+keys_ahead(const struct rx_half *rx, uint32_t seq, const uint8_t *bytes, size_t len)
+{
+	struct rd r = rd_init(bytes, len);
+	uint32_t count = (uint32_t)(rd_u16(&r) - rx->mppe.index) & (COUNTS - 1);
+	uint32_t most = rx->based ? seq - rx->base_seq - 1 + KEYS_WITHOUT_NUMBER : 0;
+	uint32_t rounds;
+
+	if (most < count)
+		return count <= MPPE_SKIP_MAX ? count : UINT64_MAX;
+	rounds = (most - count) / COUNTS;
+	rounds -= rx->doubts % ((rounds < ROUNDS_TRIED ? rounds : ROUNDS_TRIED) + 1);
+	return count + (uint64_t)rounds * COUNTS;
+}
+
+/*
+ * The key is further away than MPPE by itself looks: a copy of ours goes there, over several
+ * packets if it is very far, so that no single one costs more than the budget. The copy that
+ * decrypts, or NULL: not there yet.
+ */
+static const struct mppe *
+seek(struct rx_half *rx, uint64_t target)
+{
+	uint32_t keys;
+
+	if (rx->far.index <= rx->mppe.index || rx->far.index > target)
+		rx->far = rx->mppe;
+	keys = rx->skips < SEEK_MAX ? rx->skips : SEEK_MAX;
+	if (target - rx->far.index < keys)
+		keys = (uint32_t)(target - rx->far.index);
 	rx->skips -= keys;
-	return true;
+	mppe_step(&rx->far, rx->far.index + keys);
+	return rx->far.index == target ? &rx->far : NULL;
+}
+
+/* The state that opens this packet, within the budget; NULL = none. */
+static const struct mppe *
+find_key(const struct worker *w, struct rx_half *rx, uint32_t seq, const uint8_t *bytes, size_t len)
+{
+	uint64_t ahead;
+
+	if (!rx->armed)
+		return NULL;
+	earn_skips(w, rx);
+	ahead = keys_ahead(rx, seq, bytes, len);
+	if (ahead == UINT64_MAX)
+		return NULL;
+	if (ahead > MPPE_SKIP_MAX)
+		return seek(rx, rx->mppe.index + ahead);
+	if (ahead > rx->skips)
+		return NULL;
+	rx->skips -= (uint32_t)ahead;
+	return &rx->mppe;
 }
 
 static void
-decrypt(struct worker *w, struct dp_session *s, const uint8_t *bytes, size_t len)
+commit(struct rx_half *rx, uint32_t seq, struct mppe *next)
+{
+	mppe_commit(&rx->mppe, next);
+	rx->based = true;
+	rx->base_seq = seq;
+	rx->doubts = 0;
+	if (rx->far.index != 0)
+		mppe_fini(&rx->far);
+	tally_set(&rx->index, rx->mppe.index);
+}
+
+static void
+decrypt(struct worker *w, struct dp_session *s, uint32_t seq, const uint8_t *bytes, size_t len)
 {
 	struct rx_half *rx = &s->rx;
 	uint8_t *plain = w->tun_buf + TUN_ROOM;
+	const struct mppe *key = find_key(w, rx, seq, bytes, len);
 	uint16_t protocol;
 	uint32_t skipped;
 	struct mppe next;
 	struct ip4 ip;
 	enum dp_drop why;
 	struct rd r;
-	bool has_protocol;
+	bool has_protocol, in_order;
 
-	if (!rx->armed || !may_skip(w, rx, mppe_ahead(&rx->mppe, bytes, len))) {
+	if (key == NULL) {
 		tally_drop(&rx->tally, DP_DROP_MPPE);
 		return;
 	}
-	if (mppe_decrypt(&rx->mppe, bytes, len, plain, &next, &skipped) != MPPE_OK) {
+	if (mppe_decrypt(key, bytes, len, plain, &next, &skipped) != MPPE_OK) {
 		mppe_fini(&next);
 		tally_drop(&rx->tally, DP_DROP_MPPE);
 		return;
@@ -143,14 +220,15 @@ decrypt(struct worker *w, struct dp_session *s, const uint8_t *bytes, size_t len
 	r = rd_init(plain, len - MPPE_HEADER_LEN);
 	has_protocol = read_protocol(&r, &protocol);
 	why = judge(rx, has_protocol, protocol, &r, &ip);
-	if (skipped == 0 || why == DP_DROP_MAX)
-		mppe_commit(&rx->mppe, &next);
+	in_order = skipped == 0 && key == &rx->mppe;
+	if (in_order || why == DP_DROP_MAX)
+		commit(rx, seq, &next);
 	else
 		mppe_fini(&next);
-	tally_set(&rx->index, rx->mppe.index);
+	rx->doubts += why == DP_DROP_INSANE;
 	if (why == DP_DROP_MAX)
 		to_tun(w, rx, plain + (r.p - plain), &ip);
-	else if (why == DP_DROP_INSANE && skipped == 0 && has_protocol && protocol != PPP_IP &&
+	else if (why == DP_DROP_INSANE && in_order && has_protocol && protocol != PPP_IP &&
 		 protocol < 0x8000)
 		(void)worker_note(w, s, NOTE_UNKNOWN, protocol, r.p, rd_left(&r), true);
 	else
@@ -166,15 +244,20 @@ deliver(void *arg, uint32_t seq, const uint8_t *bytes, size_t len)
 	size_t payload_len;
 	uint16_t protocol;
 
-	if (len == 0)
+	if (len == 0) {
+		rx->base_seq++;
 		return;
+	}
 	if (ppp_decapsulate(bytes, len, &protocol, &payload, &payload_len) < 0) {
 		tally_drop(&rx->tally, DP_DROP_PPP);
 		return;
 	}
-	if (protocol == PPP_COMP)
-		decrypt(d->w, d->s, payload, payload_len);
-	else if (protocol == PPP_IP)
+	if (protocol == PPP_COMP) {
+		decrypt(d->w, d->s, seq, payload, payload_len);
+		return;
+	}
+	rx->base_seq++; /* this number took no key */
+	if (protocol == PPP_IP)
 		tally_drop(&rx->tally, DP_DROP_CLEAR_IP);
 	else
 		(void)worker_note(d->w, d->s, protocol >= 0x8000 ? NOTE_FRAME : NOTE_UNKNOWN,
@@ -234,11 +317,17 @@ take_ack(struct dp_session *s, uint32_t ack)
 {
 	uint32_t next = atomic_load_explicit(&s->tx.next, memory_order_relaxed);
 	uint32_t acked = atomic_load_explicit(&s->peer_acked, memory_order_relaxed);
+	bool any = atomic_load_explicit(&s->any_acked, memory_order_relaxed);
 
+	if (!atomic_load_explicit(&s->tx.any, memory_order_relaxed))
+		return;
 	if ((int32_t)(ack - next) >= 0)
 		ack = next - 1;
-	if (next != 0 && (int32_t)(ack - acked) > 0)
-		atomic_store_explicit(&s->peer_acked, ack, memory_order_relaxed);
+	if (any && (int32_t)(ack - acked) <= 0)
+		return;
+	atomic_store_explicit(&s->peer_acked, ack, memory_order_relaxed);
+	if (!any)
+		atomic_store_explicit(&s->any_acked, true, memory_order_release);
 }
 
 /* The outer IP header as the raw socket gives it; the kernel has verified and reassembled it. */
@@ -320,4 +409,48 @@ rx_detach(struct worker *w, struct dp_session *s)
 	w->calls[s->call_id] = NULL;
 	due_cancel(&s->rx.gap);
 	due_cancel(&s->rx.ack);
+}
+
+void
+rx_keys(struct dp_session *s, const uint8_t key[static 16])
+{
+	struct rx_half *rx = &s->rx;
+
+	mppe_init(&rx->mppe, key);
+	mppe_fini(&rx->far);
+	rx->armed = true;
+	rx->based = false;
+	rx->doubts = 0;
+	tally_set(&rx->index, rx->mppe.index);
+}
+
+void
+rx_state(const struct dp_session *s, struct dp_state *state)
+{
+	const struct rx_half *rx = &s->rx;
+
+	state->rx_any = rx->gre.started;
+	state->rx_seq = rx->gre.last;
+	state->rx = rx->mppe;
+	state->rx_packets = atomic_load_explicit(&rx->tally.packets, memory_order_relaxed);
+	state->rx_octets = atomic_load_explicit(&rx->tally.octets, memory_order_relaxed);
+}
+
+void
+rx_import(struct dp_session *s, const struct dp_state *state)
+{
+	struct rx_half *rx = &s->rx;
+
+	if (state->rx_any) {
+		gre_rx_resume(&rx->gre, state->rx_seq);
+		gre_ack_received(&s->ack, state->rx_seq);
+	}
+	rx->armed = state->armed;
+	rx->mppe = state->rx;
+	rx->based = state->rx_any && state->armed;
+	rx->base_seq = state->rx_seq;
+	rx->skips = SKIPS_IMPORT;
+	tally_set(&rx->index, rx->mppe.index);
+	tally_set(&rx->tally.packets, state->rx_packets);
+	tally_set(&rx->tally.octets, state->rx_octets);
 }

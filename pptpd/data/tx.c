@@ -1,16 +1,15 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The transmit half: TUN -> inner destination -> MTU -> MPPE -> PPP -> GRE, and the main thread's
- * frames, which take their numbers here too. An IP packet never leaves in clear: without keys it is
- * dropped. Encryption goes straight from the TUN buffer into the outgoing packet.
+ * The transmit half as far as the packet is in clear: TUN -> inner destination -> MTU -> send.c. An
+ * IP packet never leaves in clear: without keys it is dropped. Encryption goes straight from the
+ * TUN buffer into the outgoing packet.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "pptpd/data/internal.h"
 #include "pptpd/data/ipmtu.h"
-#include "pptpd/ppp/ppp.h"
 
 _Static_assert(IPMTU_EMIT_ROOM >= 2 && TUN_ROOM >= 2, "the inner protocol stands in the room");
 
@@ -42,8 +41,10 @@ tx_link(struct worker *w, struct dp_session *s, bool up, const struct dp_up *lin
 	if (s->tx.up)
 		route_del(w, s);
 	s->tx.up = up;
-	if (!up)
+	if (!up) {
+		send_link_down(w, s);
 		return;
+	}
 	s->tx.link = *link;
 	if (s->tx.link.mtu > DP_FRAME_MAX)
 		s->tx.link.mtu = DP_FRAME_MAX;
@@ -62,57 +63,6 @@ find_route(struct worker *w, uint32_t ip)
 	return s;
 }
 
-/* Gives the payload in the outbox its number and sends it with the batch. */
-static void
-number(struct worker *w, struct dp_session *s, size_t len)
-{
-	struct gre_header h = gre_tx_data(&s->tx.gre, &s->ack, (uint16_t)len);
-
-	atomic_store_explicit(&s->tx.next, s->tx.gre.next, memory_order_relaxed);
-	outbox_add(&w->outbox, s, &h, &s->tx.tally);
-}
-
-void
-tx_frame(
-    struct worker *w, struct dp_session *s, uint16_t protocol, const uint8_t *payload, size_t len)
-{
-	struct wr out = wr_init(outbox_payload(&w->outbox), OUTBOX_PAYLOAD_MAX);
-
-	wr_u16(&out, 0xff03);
-	wr_u16(&out, protocol);
-	wr_copy(&out, payload, len);
-	if (wr_ok(&out))
-		number(w, s, wr_len(&out));
-}
-
-/* One IP packet that fits, with 2 writable bytes in front. */
-static void
-seal(struct worker *w, struct dp_session *s, uint8_t *packet, size_t len)
-{
-	struct tx_half *tx = &s->tx;
-	struct wr out = wr_init(outbox_payload(&w->outbox), OUTBOX_PAYLOAD_MAX);
-	struct wr inner = wr_init(packet - 2, 2);
-	uint8_t *sealed;
-
-	wr_u16(&inner, PPP_IP);
-	if (!tx->link.acfc)
-		wr_u16(&out, 0xff03);
-	if (!tx->link.pfc)
-		wr_u8(&out, PPP_COMP >> 8);
-	wr_u8(&out, PPP_COMP & 0xff);
-	sealed = wr_reserve(&out, MPPE_HEADER_LEN + 2 + len);
-	if (sealed == NULL) {
-		tally_drop(&tx->tally, DP_DROP_TOO_BIG);
-		return;
-	}
-	mppe_encrypt(&tx->mppe, inner.start, 2 + len, sealed);
-	tally_set(&tx->index, tx->mppe.index);
-	number(w, s, wr_len(&out));
-	tally_add(&tx->tally.packets, 1);
-	tally_add(&tx->tally.octets, len);
-	tally_set(&tx->tally.last_data_ms, w->now_us / 1000);
-}
-
 struct sealing {
 	struct worker *w;
 	struct dp_session *s;
@@ -123,7 +73,7 @@ seal_fragment(void *arg, uint8_t *fragment, size_t len)
 {
 	struct sealing *g = arg;
 
-	seal(g->w, g->s, fragment, len);
+	send_packet(g->w, g->s, fragment, len);
 }
 
 /* Tells the sender the MTU, from our end of the session. */
@@ -164,7 +114,7 @@ tx_input(struct worker *w, uint8_t *packet, size_t len)
 	if (ipmtu_clamp_mss(packet, &ip, s->tx.link.mtu))
 		tally_add(&s->tx.tally.mss_clamped, 1);
 	if (ip.total <= s->tx.link.mtu) {
-		seal(w, s, packet, ip.total);
+		send_packet(w, s, packet, ip.total);
 		return;
 	}
 	g = (struct sealing){.w = w, .s = s};

@@ -21,10 +21,9 @@
 #include "common/log.h"
 #include "pptpd/data/internal.h"
 
-#define ORDERS_SIZE    (256 * 1024)
-#define NOTES_SIZE     (1024 * 1024)
-#define ORDERS_A_TURN  1024
-#define NOTES_RESERVED (64 * 1024) /* of the notes' ring, for what must not be lost */
+#define ORDERS_SIZE   (256 * 1024)
+#define NOTES_SIZE    (1024 * 1024)
+#define ORDERS_A_TURN 1024
 
 enum source {
 	SOURCE_ORDERS,
@@ -51,6 +50,9 @@ worker_init(struct worker *w, const struct dp_config *c, unsigned index)
 	w->late_tail = &w->late_head;
 	due_list_init(&w->gaps);
 	due_list_init(&w->acks);
+	due_list_init(&w->holds);
+	due_list_init(&w->steps);
+	w->unsent_tail = &w->unsent_head;
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll_fd < 0 || ring_init(&w->orders, ORDERS_SIZE) < 0 ||
 	    ring_init(&w->notes, NOTES_SIZE) < 0 ||
@@ -83,108 +85,47 @@ worker_fini(struct worker *w)
 		close(w->epoll_fd);
 }
 
-/* Room for a note, or NULL. What may be lost leaves the last part of the ring alone. */
-static struct note *
-reserve_note(struct worker *w, struct dp_session *s, enum note_kind kind, size_t len)
-{
-	struct note *n;
-
-	if (kind != NOTE_RELEASED && ring_room(&w->notes) < NOTES_RESERVED)
-		return NULL;
-	n = ring_reserve(&w->notes, sizeof(*n) + len);
-	if (n != NULL)
-		*n = (struct note){.kind = (uint8_t)kind, .session = s};
-	return n;
-}
-
-bool
-worker_note(struct worker *w, struct dp_session *s, enum note_kind kind, uint16_t protocol,
-    const uint8_t *payload, size_t len, bool was_encrypted)
-{
-	uint32_t sent = atomic_load_explicit(&s->notes_sent, memory_order_relaxed);
-	uint32_t waiting = sent - atomic_load_explicit(&s->notes_read, memory_order_relaxed);
-	struct note *n = NULL;
-
-	if (len > DP_FRAME_MAX) {
-		tally_drop(&s->rx.tally, DP_DROP_PPP);
-		return false;
-	}
-	if (waiting < (kind == NOTE_FRAME ? NOTES_FRAMES : NOTES_UNKNOWN))
-		n = reserve_note(w, s, kind, len);
-	if (n == NULL) {
-		tally_drop(&s->rx.tally, DP_DROP_RING);
-		return false;
-	}
-	n->protocol = protocol;
-	n->was_encrypted = was_encrypted;
-	n->len = (uint16_t)len;
-	memcpy(n->payload, payload, len);
-	atomic_store_explicit(&s->notes_sent, sent + 1, memory_order_relaxed);
-	ring_commit(&w->notes);
-	return true;
-}
-
-static bool
-note_released(struct worker *w, struct dp_session *s, enum half half)
-{
-	struct note *n = reserve_note(w, s, NOTE_RELEASED, 0);
-
-	if (n == NULL)
-		return false;
-	n->half = (uint8_t)half;
-	ring_commit(&w->notes);
-	return true;
-}
-
-/* The main thread is far behind: the notes wait with us, and are tried again every turn. */
-static void
-retry_releases(struct worker *w)
-{
-	while (w->release_rx != NULL) {
-		struct dp_session *next = w->release_rx->rx.next_release;
-
-		if (!note_released(w, w->release_rx, HALF_RX))
-			return;
-		w->release_rx = next;
-	}
-	while (w->release_tx != NULL) {
-		struct dp_session *next = w->release_tx->tx.next_release;
-
-		if (!note_released(w, w->release_tx, HALF_TX))
-			return;
-		w->release_tx = next;
-	}
-}
-
 static void
 detach(struct worker *w, struct dp_session *s, enum half half)
 {
 	outbox_flush(&w->outbox);
 	if (half == HALF_RX) {
 		rx_detach(w, s);
-		s->rx.next_release = w->release_rx;
-		w->release_rx = s;
+		note_later(w, &s->rx.unsent, NOTE_RELEASED);
 	} else {
 		tx_link(w, s, false, NULL);
-		s->tx.next_release = w->release_tx;
-		w->release_tx = s;
+		send_detach(w, s);
+		note_later(w, &s->tx.unsent, NOTE_RELEASED);
 	}
-	retry_releases(w);
 }
 
 static void
-set_keys(struct dp_session *s, struct order *o)
+attach(struct worker *w, struct dp_session *s, enum half half)
 {
-	if (o->half == HALF_RX) {
-		mppe_init(&s->rx.mppe, o->key);
-		s->rx.armed = true;
-		tally_set(&s->rx.index, s->rx.mppe.index);
-	} else {
-		mppe_init(&s->tx.mppe, o->key);
-		s->tx.armed = true;
-		tally_set(&s->tx.index, s->tx.mppe.index);
-	}
+	if (half == HALF_TX)
+		return; /* nothing to do until there is something to send */
+	assert(w->calls[s->call_id] == NULL);
+	w->calls[s->call_id] = s;
+}
+
+static void
+set_keys(struct worker *w, struct dp_session *s, struct order *o)
+{
+	if (o->half == HALF_RX)
+		rx_keys(s, o->key);
+	else
+		send_keys(w, s, o->key);
 	explicit_bzero(o->key, sizeof(o->key));
+}
+
+static void export(struct worker *w, struct dp_session *s, const struct order *o)
+{
+	struct unsent *u = o->half == HALF_RX ? &s->rx.unsent : &s->tx.unsent;
+
+	if (o->half == HALF_TX)
+		send_limit(w, s, o->ahead, o->low_water);
+	u->round = o->round;
+	note_later(w, u, NOTE_EXPORTED);
 }
 
 static void
@@ -194,11 +135,10 @@ obey(struct worker *w, struct order *o)
 
 	switch ((enum order_kind)o->kind) {
 	case ORDER_ATTACH:
-		assert(w->calls[s->call_id] == NULL);
-		w->calls[s->call_id] = s;
+		attach(w, s, (enum half)o->half);
 		break;
 	case ORDER_KEYS:
-		set_keys(s, o);
+		set_keys(w, s, o);
 		break;
 	case ORDER_LINK:
 		if (o->half == HALF_TX) {
@@ -208,11 +148,18 @@ obey(struct worker *w, struct order *o)
 			s->rx.mtu = o->up ? o->link.mtu : 0;
 		}
 		break;
+	case ORDER_GATE:
+	case ORDER_REGATE:
+		send_set_gate(w, s, &o->gate, o->low_water);
+		break;
+	case ORDER_EXPORT:
+		export(w, s, o);
+		break;
 	case ORDER_DETACH:
 		detach(w, s, (enum half)o->half);
 		break;
 	case ORDER_FRAME:
-		tx_frame(w, s, o->protocol, o->payload, o->len);
+		send_frame(w, s, o->protocol, o->payload, o->len);
 		break;
 	}
 }
@@ -234,8 +181,8 @@ run_orders(struct worker *w)
 	ring_rewake(&w->orders);
 }
 
-static void
-run_due(struct worker *w)
+void
+worker_run_due(struct worker *w)
 {
 	struct due *d;
 
@@ -243,6 +190,10 @@ run_due(struct worker *w)
 		rx_gap_due(w, d->owner);
 	while ((d = due_pop(&w->acks, w->now_us)) != NULL)
 		rx_ack_due(w, d->owner);
+	while ((d = due_pop(&w->steps, w->now_us)) != NULL)
+		catchup_due(w, d->owner);
+	while ((d = due_pop(&w->holds, w->now_us)) != NULL)
+		send_held_due(w, d->owner);
 }
 
 static void
@@ -258,15 +209,17 @@ read_clock(struct worker *w)
 static int
 next_timeout(struct worker *w)
 {
-	const struct due *gap = due_first(&w->gaps), *ack = due_first(&w->acks);
+	struct due_list *lists[] = {&w->gaps, &w->acks, &w->steps, &w->holds};
 	uint64_t at_us = UINT64_MAX;
 
-	if (w->release_rx != NULL || w->release_tx != NULL)
+	if (w->unsent_head != NULL)
 		return 1;
-	if (gap != NULL)
-		at_us = gap->at_us;
-	if (ack != NULL && ack->at_us < at_us)
-		at_us = ack->at_us;
+	for (unsigned i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		const struct due *d = due_first(lists[i]);
+
+		if (d != NULL && d->at_us < at_us)
+			at_us = d->at_us;
+	}
 	if (at_us == UINT64_MAX)
 		return -1;
 	return at_us <= w->now_us ? 0 : (int)((at_us - w->now_us + 999) / 1000);
@@ -290,14 +243,14 @@ turn(struct worker *w)
 	for (int i = 0; i < n; i++)
 		ready[events[i].data.u32] = events[i].events;
 	read_clock(w);
-	retry_releases(w);
+	note_retry(w);
 	if (ready[SOURCE_ORDERS] != 0)
 		run_orders(w);
 	if (ready[SOURCE_GRE] != 0)
 		rx_run(w);
 	if (ready[SOURCE_TUN] != 0)
 		tx_run(w);
-	run_due(w);
+	worker_run_due(w);
 	outbox_flush(&w->outbox);
 	ring_kick(&w->notes);
 	if ((ready[SOURCE_GRE] & EPOLLHUP) != 0)

@@ -142,7 +142,8 @@ static int
 start(void **state, unsigned workers, uint8_t window, uint32_t timeout_us, uint32_t ack_us)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	const struct dp_ops ops = {on_frame, on_unknown, on_detached};
+	const struct dp_ops ops = {
+	    .on_frame = on_frame, .on_unknown = on_unknown, .on_detached = on_detached};
 	struct dp_config c = {.workers = workers,
 	    .steer_map_fd = -1,
 	    .reorder_window = window,
@@ -386,7 +387,8 @@ test_arguments(void **state)
 	struct fixture *f = *state;
 	struct dp_session_config c = {.call_id = CALL, .owner = owner_word};
 	struct dp_config bad = {.workers = 0, .steer_map_fd = -1};
-	const struct dp_ops ops = {on_frame, on_unknown, on_detached};
+	const struct dp_ops ops = {
+	    .on_frame = on_frame, .on_unknown = on_unknown, .on_detached = on_detached};
 	uint8_t large[DP_FRAME_MAX + 1] = {0};
 
 	attach(f);

@@ -288,7 +288,8 @@ on_detached(void *arg, void *owner)
 static void
 path_start(struct path *t, uint32_t bind_ip)
 {
-	const struct dp_ops ops = {on_frame, on_unknown, on_detached};
+	const struct dp_ops ops = {
+	    .on_frame = on_frame, .on_unknown = on_unknown, .on_detached = on_detached};
 	const struct dp_up up = {.peer_ip = INNER, .local_ip = INNER_GW, .mtu = MTU};
 	struct dp_config c = {.workers = 2,
 	    .reorder_window = 32,
