@@ -110,6 +110,20 @@ conf_parse_ipv4(const char *s, uint32_t *out)
 	return 0;
 }
 
+bool
+conf_is_host_ip(uint32_t ip)
+{
+	return ip >> 24 != 0 && ip >> 24 != 127 && ip >> 29 != 7;
+}
+
+int
+conf_compare_ips(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
 const char *
 conf_ipv4(uint32_t host_order)
 {
@@ -169,12 +183,18 @@ note_repeat(const struct conf_row *row, const void *target, const struct conf_li
 	seen[e->n_seen++] = (struct conf_seen){row, target};
 }
 
+int
+conf_bad_value(const struct conf_line *l, const char *want)
+{
+	conf_error(l->errors, l->file, l->line, "%s: got \"%s\", want %s", l->name,
+	    log_quote(l->args[0], strlen(l->args[0])), want);
+	return -1;
+}
+
 static int
 bad_value(const struct conf_row *row, const struct conf_line *l, const char *want)
 {
-	conf_error(l->errors, l->file, l->line, "%s: got \"%s\", want %s", row->name,
-	    log_quote(l->args[0], strlen(l->args[0])), row->want != NULL ? row->want : want);
-	return -1;
+	return conf_bad_value(l, row->want != NULL ? row->want : want);
 }
 
 static int

@@ -69,6 +69,11 @@ int conf_parse_uint(const char *s, unsigned min, unsigned max, unsigned *out);
 int conf_parse_ipv4(const char *s, uint32_t *out); /* dotted quad, host order */
 const char *conf_ipv4(uint32_t host_order);        /* one of 8 rotating thread-local buffers */
 
+bool conf_is_host_ip(uint32_t ip); /* can be one machine's: not in 0/8, 127/8 or 224/3 */
+int conf_compare_ips(const void *a, const void *b); /* of two uint32_t, for qsort() and bsearch() */
+/* For a row's own parse function: the message about the first argument; -1. */
+int conf_bad_value(const struct conf_line *l, const char *want);
+
 /* The words of one line or of one file, split as the caller's tokenizer does. */
 struct conf_words {
 	char **words;

@@ -30,7 +30,8 @@ add_range(struct ip_list *l, size_t *room, uint32_t first, uint32_t last)
 
 	if (first > last)
 		return "ranges that do not run backwards";
-	if (first >> 24 == 0 || last >= 0xe0000000 || (first >> 24 <= 127 && last >> 24 >= 127))
+	if (!conf_is_host_ip(first) || !conf_is_host_ip(last) ||
+	    (first >> 24 < 127 && last >> 24 > 127))
 		return "addresses outside 0.0.0.0/8, 127.0.0.0/8 and 224.0.0.0/3";
 	if (last - first >= LIST_MAX - l->total)
 		return "at most 1048576 addresses";

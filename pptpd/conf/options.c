@@ -11,7 +11,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "common/log.h"
 #include "pptpd/conf/settings.h"
 #include "pptpd/conf/words.h"
 
@@ -141,14 +140,6 @@ static const struct conf_row rows[] = {
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
 
 static int
-bad_value(const struct conf_line *l, const char *want)
-{
-	conf_error(l->errors, l->file, l->line, "%s: got \"%s\", want %s", l->name,
-	    log_quote(l->args[0], strlen(l->args[0])), want);
-	return -1;
-}
-
-static int
 keep(const struct conf_line *l, void *target)
 {
 	return 0;
@@ -185,7 +176,7 @@ parse_mppe(const struct conf_line *l, void *target)
 			if (strlen(known[i]) == len && memcmp(known[i], word, len) == 0)
 				break;
 		if (i == sizeof(known) / sizeof(known[0]))
-			return bad_value(
+			return conf_bad_value(
 			    l, "required, stateless, no40, no56 or 128, joined by commas");
 		if (word[len] == '\0')
 			return 0;
@@ -202,7 +193,7 @@ parse_server(const struct conf_line *l, void *target)
 	unsigned *n = wins ? &s->n_wins : &s->n_dns;
 
 	if (conf_parse_ipv4(l->args[0], &ip) < 0)
-		return bad_value(l, "an IPv4 address");
+		return conf_bad_value(l, "an IPv4 address");
 	if (*n == 2)
 		conf_warning(l->errors, l->file, l->line,
 		    "%s: given more than twice, the last one is the secondary", l->name);

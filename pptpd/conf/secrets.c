@@ -17,7 +17,6 @@
 #define NAME_MAX_BYTES 255
 #define PASSWORD_MAX   256 /* RFC 2759 §8.1: 0 to 256 characters */
 #define ADDRESSES_MAX  1024
-#define UNICAST_END    0xe0000000u
 
 struct secrets {
 	struct secret *all;
@@ -347,19 +346,13 @@ secrets_find(const struct secrets *s, const char *client, const char *server,
 	return found + find_client(s, "*", server, out + found, max - found);
 }
 
-static bool
-is_host_address(uint32_t ip)
-{
-	return ip >> 24 != 0 && ip >> 24 != 127 && ip < UNICAST_END;
-}
-
 /* As pppd: the first item that covers the address decides; what none covers is forbidden. */
 bool
 secret_allows(const struct secret *s, uint32_t ip)
 {
 	const struct secret_address *a;
 
-	if (!is_host_address(ip))
+	if (!conf_is_host_ip(ip))
 		return false;
 	for (size_t i = 0; i < s->n_addresses; i++) {
 		a = &s->addresses[i];
@@ -384,4 +377,19 @@ secret_static_ip(const struct secret *s)
 		ip = s->addresses[i].ip;
 	}
 	return ip != 0 && secret_allows(s, ip) ? ip : 0;
+}
+
+uint32_t *
+secrets_static_ips(const struct secrets *s, size_t *n)
+{
+	uint32_t *ips = reallocarray(NULL, s->n + 1, sizeof(*ips)), ip;
+
+	*n = 0;
+	if (ips == NULL)
+		return NULL;
+	for (size_t i = 0; i < s->n; i++)
+		if ((ip = secret_static_ip(&s->all[i])) != 0)
+			ips[(*n)++] = ip;
+	qsort(ips, *n, sizeof(*ips), conf_compare_ips);
+	return ips;
 }

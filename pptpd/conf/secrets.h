@@ -50,5 +50,7 @@ size_t secrets_find(const struct secrets *s, const char *client, const char *ser
 bool secret_allows(const struct secret *s, uint32_t ip);
 /* The single host address that the entry names, 0 if it names none or several. */
 uint32_t secret_static_ip(const struct secret *s);
+/* Those of all entries, sorted; malloc'd, never NULL but on ENOMEM. */
+uint32_t *secrets_static_ips(const struct secrets *s, size_t *n);
 
 #endif

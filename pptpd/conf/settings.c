@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
-
 #define BLANKS   " \t\r\v\f"
 #define ARGS_MAX 2 /* kept; more are only counted */
 #define DAY_S    86400u
@@ -108,14 +106,6 @@ settings_free(struct settings *s)
 	free(s);
 }
 
-static int
-bad_value(const struct conf_line *l, const char *want)
-{
-	conf_error(l->errors, l->file, l->line, "%s: got \"%s\", want %s", l->name,
-	    log_quote(l->args[0], strlen(l->args[0])), want);
-	return -1;
-}
-
 static void *
 value_of(const struct conf_line *l, void *target)
 {
@@ -128,9 +118,9 @@ parse_path(const struct conf_line *l, void *target)
 	char **path = value_of(l, target), *copy;
 
 	if (l->args[0][0] != '/')
-		return bad_value(l, "an absolute path");
+		return conf_bad_value(l, "an absolute path");
 	if ((copy = strdup(l->args[0])) == NULL)
-		return bad_value(l, "more memory");
+		return conf_bad_value(l, "more memory");
 	free(*path);
 	*path = copy;
 	return 0;
@@ -143,7 +133,7 @@ parse_ip_list(const struct conf_line *l, void *target)
 	const char *want;
 
 	if (ip_list_parse(l->args[0], &list, &want) < 0)
-		return bad_value(l, want);
+		return conf_bad_value(l, want);
 	ip_list_fini(value);
 	*value = list;
 	return 0;
@@ -156,7 +146,7 @@ parse_role(const struct conf_line *l, void *target)
 
 	s->standby = strcmp(l->args[0], "standby") == 0;
 	if (!s->standby && strcmp(l->args[0], "active") != 0)
-		return bad_value(l, "active or standby");
+		return conf_bad_value(l, "active or standby");
 	return 0;
 }
 

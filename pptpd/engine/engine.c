@@ -89,14 +89,6 @@ parse_config(const struct priv_files *f, const char *host)
 	return c;
 }
 
-static int
-compare_ips(const void *a, const void *b)
-{
-	const uint32_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 /*
  * What the pool gives out: remoteip without the addresses that chap-secrets names for a user, or
  * any few others would keep that user out.
@@ -104,16 +96,12 @@ compare_ips(const void *a, const void *b)
 static int
 pool_addresses(const struct engine_config *c, struct ip_list *out)
 {
-	size_t all = secrets_count(c->secrets), n = 0;
-	uint32_t *statics = reallocarray(NULL, all + 1, sizeof *statics), ip;
+	size_t n;
+	uint32_t *statics = secrets_static_ips(c->secrets, &n);
 	int rc;
 
 	if (statics == NULL)
 		return -1;
-	for (size_t i = 0; i < all; i++)
-		if ((ip = secret_static_ip(secrets_at(c->secrets, i))) != 0)
-			statics[n++] = ip;
-	qsort(statics, n, sizeof *statics, compare_ips);
 	rc = ip_list_without(&c->settings->remote_ips, statics, n, out);
 	free(statics);
 	return rc;

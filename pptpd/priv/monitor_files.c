@@ -48,33 +48,6 @@ read_file(const char *root, const char *path, bool secret, char **name, struct c
 	return text;
 }
 
-static int
-compare_ips(const void *a, const void *b)
-{
-	const uint32_t *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
-static void
-collect_statics(struct monitor_conf *c, const struct secrets *s, struct conf_errors *e)
-{
-	size_t n = secrets_count(s);
-
-	c->statics = calloc(n > 0 ? n : 1, sizeof(*c->statics));
-	if (c->statics == NULL) {
-		conf_error(e, c->files.secrets_name, 0, "%s", strerror(ENOMEM));
-		return;
-	}
-	for (size_t i = 0; i < n; i++) {
-		uint32_t ip = secret_static_ip(secrets_at(s, i));
-
-		if (ip != 0)
-			c->statics[c->n_statics++] = ip;
-	}
-	qsort(c->statics, c->n_statics, sizeof(*c->statics), compare_ips);
-}
-
 static void
 read_secrets(const char *root, struct monitor_conf *c, struct conf_errors *e)
 {
@@ -89,7 +62,9 @@ read_secrets(const char *root, struct monitor_conf *c, struct conf_errors *e)
 		conf_error(e, f->secrets_name, 0, "%s", strerror(ENOMEM));
 		return;
 	}
-	collect_statics(c, secrets, e);
+	c->statics = secrets_static_ips(secrets, &c->n_statics);
+	if (c->statics == NULL)
+		conf_error(e, f->secrets_name, 0, "%s", strerror(ENOMEM));
 	secrets_free(secrets);
 }
 
