@@ -29,7 +29,9 @@
 #define REPLICA_AHEAD      64 /* L and B of a session: numbers left when it asks, numbers it gets */
 #define REPLICA_AHEAD_FAST 128
 #define REPLICA_FAST_PPS   5000
-#define REPLICA_WANTS_MS   60 /* a mark asked for so long ago: consent is wanted */
+#define REPLICA_WANTS_MS   60   /* a mark asked for so long ago: consent is wanted */
+#define REPLICA_HELLO_MS   1000 /* a stream that does not begin ends after this time */
+#define REPLICA_STUCK_MS   1000 /* likewise one on which nothing is applied, though it beats */
 
 enum replica_state {
 	REPLICA_STANDBY, /* the standby's end; see in_step */
@@ -42,37 +44,56 @@ enum replica_state {
 };
 const char *replica_state_name(enum replica_state s); /* "in-sync" */
 
+enum replica_place { /* where a member stands in the queue of what is to be said */
+	REPLICA_IDLE,
+	REPLICA_QUEUED,  /* connection: its record is to be sent. session: a mark is to be asked for
+			  */
+	REPLICA_RECORD,  /* session: its record is to be made */
+	REPLICA_SENT,    /* and is not applied yet */
+	REPLICA_WITHOUT, /* session: no key is left */
+};
+
 struct replica_session {
-	TAILQ_ENTRY(replica_session) entry;
+	TAILQ_ENTRY(replica_session) entry, work, low;
 	uint64_t id;
 	bool member;            /* replica_add() was called */
 	bool exporting;         /* ops.export() was called and not answered */
+	bool again;             /* the answer is out of date: ask once more */
 	bool exposed;           /* a standby may hold it */
+	bool on_stream;         /* its record was sent on this stream */
+	bool held;              /* a standby has applied it, and would continue it */
 	uint8_t open;           /* classes of keys that nobody else may have used */
+	uint8_t suspect;        /* of these: who the other was then may have used them */
+	uint64_t suspect_epoch; /* unless it is clean up to there */
 	struct keygate gate;    /* in force */
 	struct record_mark ask; /* the newest that was sent */
 	uint64_t ask_frame;     /* its sequence; 0 = nothing is asked for */
+	bool ask_is_record;     /* a SESSION frame named it */
+	uint32_t ahead;         /* L and B */
+	uint32_t low_seq;       /* the transmit half, when it last ran low */
+	uint64_t low_index;
 	uint64_t asked_ms, low_ms;
-	bool short_of_marks; /* its transmit half ran low and waits for ask_frame */
-	unsigned counters_round;
+	bool short_of_marks; /* its transmit half ran low and waits */
+	enum replica_place place;
 };
 
 struct replica_connection {
-	TAILQ_ENTRY(replica_connection) entry;
+	TAILQ_ENTRY(replica_connection) entry, work;
 	uint64_t id;
 	bool member;
 	uint64_t frame; /* sequence of its newest record on this stream; 0 = none */
 	bool waiting;   /* output waits for it */
+	enum replica_place place;
 };
 
 struct replica_ops {
 	/* Bytes for the peer's engine; the callee buffers what the socket does not take. */
 	void (*send)(void *arg, const uint8_t *bytes, size_t len);
-	/* The stream is to be closed; why is a text for the log, or NULL: nothing to say.
-	 * replica_disconnected() is not called for it. */
+	/* The stream is to be closed, after what was sent; why is a text for the log, its rate
+	 * limited, or NULL: nothing to say. replica_disconnected() is not called for it. */
 	void (*hang_up)(void *arg, const char *why);
-	/* Active: make the record of it: limit the transmit half to `ahead` numbers and call
-	 * replica_exported(). */
+	/* Active: make the record of it: limit the transmit half to `ahead` numbers, and never
+	 * above a limit that is in force, then call replica_exported(). */
 	void (*export)(void *arg, struct replica_session *s, uint32_t ahead, uint32_t low_water);
 	/* Active: fill in the record of a connection now. */
 	void (*connection)(void *arg, struct replica_connection *c, struct connection_record *r);
@@ -85,8 +106,8 @@ struct replica_ops {
 	void (*committed)(void *arg, struct replica_connection *c);
 	/* Active: no class of keys is left to this session: it must end. */
 	void (*spent)(void *arg, struct replica_session *s);
-	/* Active: the peer serves under a higher epoch, or under ours and stays: be silent at once.
-	 */
+	/* Active: the peer serves under a higher epoch, or under ours and stays: be silent at once,
+	 * and be demoted. */
 	void (*yield)(void *arg, uint64_t epoch);
 	/* Either: state, wants or in_step changed. */
 	void (*changed)(void *arg);
@@ -109,7 +130,10 @@ struct replica_status {
 	bool marked;    /* active: the standby holds current marks of all; the marker file is not
 			   needed */
 	char peer[64];  /* its node, empty = never heard */
-	uint64_t epoch, cut, stale_cut;
+	uint64_t epoch;
+	uint64_t cut; /* number of the stream that is up or was lost; its loss is this cut. Unique,
+			 below 2^52 */
+	uint64_t stale_cut;
 	uint64_t sent, applied; /* frames of this stream */
 	uint64_t lag_ms; /* age of the oldest frame that is not applied; standby: of its newest
 			    frame or beat */
@@ -120,6 +144,10 @@ struct replica_status {
 	uint64_t bytes_sent, bytes_received, streams, marks_asked, commits, shorts;
 };
 
+/*
+ * Callbacks may call back but for replica_free(). counters, connection and changed only look.
+ * A replica begins as a standby of epoch 0.
+ */
 struct replica;
 
 struct replica *replica_new(
@@ -144,9 +172,11 @@ void replica_demote(
 /* What this node can prove of itself: no key above a mark in silence, up to that epoch. */
 void replica_pair(struct replica *r, bool clean, uint64_t epoch);
 /* Standby: consent to the active's cut number. -1 with errno EPERM: we are active, or epoch is
- * below ours. */
+ * below ours. ESTALE: this engine did not hold that stream, nor one before it of the same engine;
+ * it cannot speak for what the copy's holder did since. */
 int replica_stale(struct replica *r, uint64_t cut, uint64_t epoch);
-/* Active. -1 with errno ESTALE: not cut, or another cut. */
+/* Active. -1 with errno ESTALE: not cut, or another cut. A stream of that number that still looks
+ * open is closed: the other side has ended it. */
 int replica_solo(struct replica *r, uint64_t cut);
 int replica_silent(struct replica *r, uint64_t cut);
 
@@ -157,7 +187,8 @@ void replica_add(struct replica *r, struct replica_session *s, uint64_t id);
  * False: no key is left to it. */
 bool replica_adopt(struct replica *r, struct replica_session *s, const struct mirror_session *m,
     struct keygate *gate);
-void replica_continued(struct replica *r); /* all that can be adopted is: the copy is wiped */
+/* All that can be adopted is: the copy is wiped, with on_gone for what nobody adopted. */
+void replica_continued(struct replica *r);
 /* Its keys, addresses or identity changed: a new record is to be made. fresh: the keys are new, and
  * only ours. */
 void replica_renew(struct replica *r, struct replica_session *s, bool fresh);
@@ -165,7 +196,7 @@ void replica_remove(struct replica *r, struct replica_session *s); /* not a memb
 /* The answer to ops.export(): record is complete, with mark and live keys; wiped by the caller. */
 void replica_exported(
     struct replica *r, struct replica_session *s, const struct session_record *record);
-/* The transmit half runs low. */
+/* The transmit half runs low. Once for each ops.set_gate() or ops.export(). */
 void replica_low(
     struct replica *r, struct replica_session *s, uint32_t next_seq, uint64_t next_index);
 /* The connection gained its first session that is up. */
@@ -175,6 +206,8 @@ void replica_remove_connection(struct replica *r, struct replica_connection *c);
 bool replica_changed(struct replica *r, struct replica_connection *c);
 
 const struct mirror *replica_mirror(const struct replica *r);
+/* Memory of the copy at most; beyond it the standby says FAILED. 0 = what there is. */
+void replica_limit_copy(struct replica *r, size_t bytes);
 void replica_get_status(const struct replica *r, struct replica_status *s);
 
 #endif

@@ -1,0 +1,635 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The stream and its HELLO, roles and orders. What comes from the other side is checked here for
+ * length, order and epoch before a role's half sees it; whatever is wrong ends the stream with one
+ * line, and never more than that. Roles are fixed for the life of a stream.
+ */
+#include "pptpd/engine/replica.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pptpd/engine/replica_internal.h"
+
+#define CUT_BITS 20 /* streams of one engine; above them stands its boot id */
+
+const char *
+replica_state_name(enum replica_state s)
+{
+	static const char *const names[] = {
+	    [REPLICA_STANDBY] = "standby",
+	    [REPLICA_ALONE] = "alone",
+	    [REPLICA_SYNCING] = "syncing",
+	    [REPLICA_IN_SYNC] = "in-sync",
+	    [REPLICA_CUT] = "cut",
+	    [REPLICA_SOLO] = "solo",
+	    [REPLICA_SILENT] = "silent",
+	};
+
+	return names[s];
+}
+
+/* ---- life ---- */
+
+static void
+turn_cb(void *arg)
+{
+	replica_active_turn(arg);
+}
+
+static void
+slice_cb(void *arg)
+{
+	replica_active_slice(arg);
+}
+
+static void beat_cb(void *arg);
+
+struct replica *
+replica_new(
+    struct loop *l, const struct replica_config *c, const struct replica_ops *ops, void *arg)
+{
+	struct replica *r = calloc(1, sizeof *r);
+
+	if (r == NULL)
+		return NULL;
+	r->loop = l;
+	r->config = *c;
+	r->ops = *ops;
+	r->arg = arg;
+	TAILQ_INIT(&r->sessions);
+	TAILQ_INIT(&r->exports);
+	TAILQ_INIT(&r->asks);
+	TAILQ_INIT(&r->asked);
+	TAILQ_INIT(&r->lows);
+	TAILQ_INIT(&r->without);
+	TAILQ_INIT(&r->conns);
+	TAILQ_INIT(&r->dirty);
+	TAILQ_INIT(&r->wait);
+	timer_init(&r->turn, l, turn_cb, r);
+	timer_init(&r->slice, l, slice_cb, r);
+	timer_init(&r->beat, l, beat_cb, r);
+	r->cut = r->next_cut = (uint64_t)c->boot_id << CUT_BITS;
+	r->in = malloc(IN_SIZE);
+	r->out = malloc(OUT_SIZE);
+	r->limit = log_limit_new(12, 1);
+	r->mirror = mirror_new(&ops->mirror, arg);
+	if (r->in == NULL || r->out == NULL || r->limit == NULL || r->mirror == NULL) {
+		replica_free(r);
+		errno = ENOMEM;
+		return NULL;
+	}
+	return r;
+}
+
+void
+replica_free(struct replica *r)
+{
+	if (r == NULL)
+		return;
+	r->open = r->met = false;
+	replica_active_forget(r);
+	timer_cancel(&r->beat);
+	mirror_free(r->mirror);
+	log_limit_free(r->limit);
+	if (r->in != NULL)
+		explicit_bzero(r->in, IN_SIZE);
+	if (r->out != NULL)
+		explicit_bzero(r->out, OUT_SIZE);
+	free(r->in);
+	free(r->out);
+	free(r);
+}
+
+void
+replica_changed_state(struct replica *r, enum replica_state s)
+{
+	r->state = s;
+	if (r->ops.changed != NULL)
+		r->ops.changed(r->arg);
+}
+
+void
+replica_soon(struct replica *r)
+{
+	if (!timer_pending(&r->turn))
+		timer_set(&r->turn, 0);
+}
+
+/* ---- saying ---- */
+
+struct wr
+replica_say(struct replica *r, enum replica_type type)
+{
+	struct wr w = wr_init(r->out, OUT_SIZE);
+	struct lag *lag;
+
+	replica_frame_begin(&w, type, r->epoch, ++r->sent);
+	if (r->active && type != REPLICA_HELLO && type != REPLICA_BEAT && r->n_lags < LAGS) {
+		lag = &r->lags[(r->lag_at + r->n_lags++) % LAGS];
+		*lag = (struct lag){.sequence = r->sent, .ms = loop_now_ms(r->loop)};
+		if (r->n_lags == 1)
+			r->progress_ms = lag->ms;
+	}
+	return w;
+}
+
+void
+replica_send(struct replica *r, struct wr *w)
+{
+	replica_frame_end(w);
+	if (!wr_ok(w)) { /* no record is so long: a gap in the sequence tells the other side */
+		log_warn("replica frame too long");
+		return;
+	}
+	r->said_ms = loop_now_ms(r->loop);
+	r->bytes_sent += wr_len(w);
+	r->ops.send(r->arg, w->start, wr_len(w));
+	explicit_bzero(w->start, wr_len(w));
+}
+
+static void
+say_beat(struct replica *r)
+{
+	struct wr w = replica_say(r, REPLICA_BEAT);
+
+	replica_send(r, &w);
+}
+
+static void
+say_hello(struct replica *r)
+{
+	struct replica_hello h = {.version_min = REPLICA_VERSION,
+	    .version_max = REPLICA_VERSION,
+	    .active = r->active,
+	    .boot_id = r->config.boot_id,
+	    .clean = !r->active && r->clean,
+	    .clean_epoch = r->clean_epoch,
+	    .cut = r->active ? r->next_cut : 0};
+	struct wr w = replica_say(r, REPLICA_HELLO);
+
+	snprintf(h.node, sizeof h.node, "%s", r->config.node);
+	replica_put_hello(&w, &h);
+	replica_send(r, &w);
+}
+
+/* ---- the stream ends ---- */
+
+static void
+ended(struct replica *r)
+{
+	bool met = r->met;
+
+	r->open = r->met = false;
+	r->generation++;
+	explicit_bzero(r->in, r->in_len);
+	r->in_len = 0;
+	r->n_lags = 0;
+	r->owes = false;
+	timer_cancel(&r->beat);
+	if (!met)
+		return;
+	if (r->active)
+		replica_active_lost(r);
+	else if (r->ops.changed != NULL)
+		r->ops.changed(r->arg);
+}
+
+void
+replica_drop(struct replica *r, const char *fmt, ...)
+{
+	bool say = fmt != NULL && log_limit_ok(r->limit, 0, loop_now_ms(r->loop), NULL);
+	va_list ap;
+
+	if (!r->open)
+		return;
+	if (say) {
+		va_start(ap, fmt);
+		vsnprintf(r->why, sizeof r->why, fmt, ap);
+		va_end(ap);
+	}
+	r->open = false;
+	r->ops.hang_up(r->arg, say ? r->why : NULL);
+	ended(r);
+}
+
+void
+replica_disconnected(struct replica *r, const char *why)
+{
+	if (!r->open)
+		return;
+	log_info("replica stream ended peer=%s reason=\"%s\"",
+	    r->met ? log_quote(r->peer.node, strlen(r->peer.node)) : "-", why != NULL ? why : "");
+	r->open = false;
+	ended(r);
+}
+
+/* ---- beats ---- */
+
+static bool
+is_late(const struct replica *r, uint64_t now)
+{
+	uint64_t limit = r->met ? REPLICA_SILENT_MS : REPLICA_HELLO_MS;
+
+	return now - r->heard_ms >= limit;
+}
+
+static void
+beat_cb(void *arg)
+{
+	struct replica *r = arg;
+	uint64_t now = loop_now_ms(r->loop), generation = r->generation;
+	bool wants = replica_active_wants(r);
+
+	if (is_late(r, now)) {
+		/* We may have been late ourselves: what has arrived meanwhile is read first. */
+		if (r->grace) {
+			replica_drop(r, "nothing heard for %llu ms",
+			    (unsigned long long)(now - r->heard_ms));
+			return;
+		}
+		r->grace = true;
+		timer_set(&r->beat, 1);
+		return;
+	}
+	if (r->n_lags > 0 && now - r->progress_ms >= REPLICA_STUCK_MS) {
+		replica_drop(
+		    r, "nothing applied for %llu ms", (unsigned long long)(now - r->progress_ms));
+		return;
+	}
+	if (now - r->said_ms >= REPLICA_BEAT_MS)
+		say_beat(r);
+	if (wants != r->told_wants && r->ops.changed != NULL) {
+		r->told_wants = wants;
+		r->ops.changed(r->arg);
+	}
+	if (r->generation == generation)
+		timer_set(&r->beat, REPLICA_BEAT_MS / 2);
+}
+
+/* ---- HELLO ---- */
+
+void
+replica_connected(struct replica *r)
+{
+	uint64_t now = loop_now_ms(r->loop);
+
+	if (r->open)
+		replica_disconnected(r, "a newer stream is there");
+	r->open = true;
+	r->met = r->grace = r->owes = false;
+	r->sent = r->received = r->applied = r->acked = 0;
+	r->in_len = 0;
+	r->lag_at = r->n_lags = 0;
+	r->since_ms = r->heard_ms = r->said_ms = r->progress_ms = now;
+	r->hello_epoch = r->epoch;
+	r->streams++;
+	if (r->active)
+		r->next_cut = r->cut + 1;
+	timer_set(&r->beat, REPLICA_BEAT_MS / 2);
+	say_hello(r);
+}
+
+/* The order of hagent/epoch.c: of equal epochs the node whose name sorts first is in force. */
+static bool
+peer_is_above(const struct replica *r, uint64_t epoch)
+{
+	if (epoch != r->epoch)
+		return epoch > r->epoch;
+	return strcmp(r->peer.node, r->config.node) < 0;
+}
+
+static void
+yield(struct replica *r, uint64_t epoch)
+{
+	replica_drop(r, "%s serves under epoch %llu, we under %llu", r->peer.node,
+	    (unsigned long long)epoch, (unsigned long long)r->epoch);
+	if (r->ops.yield != NULL)
+		r->ops.yield(r->arg, epoch);
+}
+
+static void
+two_actives(struct replica *r, uint64_t epoch)
+{
+	if (peer_is_above(r, epoch))
+		yield(r, epoch);
+	else
+		replica_drop(r, "%s serves under epoch %llu, not above ours", r->peer.node,
+		    (unsigned long long)epoch);
+}
+
+/*
+ * 0, or -1 when the stream has ended for it. What a standby says before it has read our HELLO may
+ * bear an older epoch: that is its HELLO, and beats.
+ */
+static int
+check_epoch(struct replica *r, const struct replica_frame *f)
+{
+	bool early = f->type == REPLICA_HELLO || f->type == REPLICA_BEAT;
+
+#ifdef PHA_BROKEN_EPOCH
+	/* Exists so that the simulation proves that it can fail: any epoch will do. */
+	return 0;
+#endif
+	if (f->epoch > r->epoch && r->active) {
+		yield(r, f->epoch);
+		return -1;
+	}
+	if (f->epoch >= r->epoch || (!r->peer.active && (early || f->epoch >= r->hello_epoch))) {
+		if (f->epoch > r->epoch)
+			r->epoch = f->epoch;
+		return 0;
+	}
+	replica_drop(r, "%s of epoch %llu, below ours, %llu", replica_type_name(f->type),
+	    (unsigned long long)f->epoch, (unsigned long long)r->epoch);
+	return -1;
+}
+
+static void
+hello(struct replica *r, const struct replica_frame *f)
+{
+	if (f->type != REPLICA_HELLO) {
+		replica_drop(r, "%s before hello", replica_type_name(f->type));
+		return;
+	}
+	if (replica_get_hello(f, &r->peer) < 0) {
+		replica_drop(r, "hello: %s", strerror(errno));
+		memset(&r->peer, 0, sizeof r->peer);
+		return;
+	}
+	if (r->peer.version_min > REPLICA_VERSION || r->peer.version_max < REPLICA_VERSION) {
+		replica_drop(r, "%s speaks versions %u to %u, we speak %u", r->peer.node,
+		    r->peer.version_min, r->peer.version_max, REPLICA_VERSION);
+		return;
+	}
+	if (r->active && r->peer.active) {
+		two_actives(r, f->epoch);
+		return;
+	}
+	if (check_epoch(r, f) < 0)
+		return;
+	r->met = true;
+	log_info("replica stream peer=%s role=%s epoch=%llu clean=%s", r->peer.node,
+	    r->peer.active ? "active" : "standby", (unsigned long long)f->epoch,
+	    r->peer.clean ? "yes" : "no");
+	if (r->active)
+		replica_active_met(r);
+	else if (r->peer.active)
+		r->held_cut = r->peer.cut;
+}
+
+/* ---- input ---- */
+
+static void
+input_frame(struct replica *r, const struct replica_frame *f)
+{
+	if (f->sequence != r->received + 1) {
+		replica_drop(r, "%s with sequence %llu after %llu", replica_type_name(f->type),
+		    (unsigned long long)f->sequence, (unsigned long long)r->received);
+		return;
+	}
+	r->received++;
+	if (!r->met) {
+		hello(r, f);
+		return;
+	}
+	if (f->type == REPLICA_HELLO) {
+		replica_drop(r, "a second hello");
+		return;
+	}
+	if (check_epoch(r, f) < 0)
+		return;
+	if (r->active)
+		replica_active_input(r, f);
+	else if (r->peer.active)
+		replica_standby_input(r, f);
+	else if (f->type != REPLICA_BEAT)
+		replica_drop(r, "%s between two standbys", replica_type_name(f->type));
+}
+
+/* Handles the whole frames in the buffer, and moves the rest to its front. */
+static void
+drain(struct replica *r)
+{
+	struct rd in = rd_init(r->in, r->in_len);
+	uint64_t generation = r->generation;
+	struct replica_frame f;
+	size_t left;
+	int rc;
+
+	while ((rc = replica_frame_next(&in, &f)) == 1) {
+		input_frame(r, &f);
+		if (r->generation != generation)
+			return;
+	}
+	if (rc < 0) {
+		replica_drop(r, "a frame that is none: %s", strerror(errno));
+		return;
+	}
+	left = rd_left(&in);
+	memmove(r->in, r->in + (r->in_len - left), left);
+	r->in_len = left;
+}
+
+void
+replica_input(struct replica *r, const uint8_t *bytes, size_t len)
+{
+	uint64_t generation = r->generation;
+	struct rd from = rd_init(bytes, len);
+	size_t n;
+
+	if (!r->open)
+		return;
+	r->heard_ms = loop_now_ms(r->loop);
+	r->grace = false;
+	r->bytes_received += len;
+	while (rd_left(&from) > 0) {
+		n = IN_SIZE - r->in_len;
+		if (n > rd_left(&from))
+			n = rd_left(&from);
+		rd_copy(&from, r->in + r->in_len, n);
+		r->in_len += n;
+		drain(r);
+		if (r->generation != generation)
+			return;
+	}
+	replica_standby_applied(r);
+}
+
+/* ---- orders ---- */
+
+void
+replica_promote(struct replica *r, uint64_t epoch)
+{
+	uint64_t before = r->epoch;
+
+	if (epoch > r->epoch)
+		r->epoch = epoch;
+	if (r->active)
+		return;
+	r->copy_epoch = before;
+	if (r->open)
+		say_beat(r);
+	replica_drop(r, NULL);
+	r->active = true;
+	r->whole = r->stale = r->failed = r->clean = false;
+	replica_changed_state(r, REPLICA_ALONE);
+}
+
+void
+replica_demote(struct replica *r, uint64_t epoch)
+{
+	if (epoch > r->epoch)
+		r->epoch = epoch;
+	if (!r->active)
+		return;
+	if (r->open) {
+		r->open = false;
+		r->ops.hang_up(r->arg, NULL);
+	}
+	r->active = false;
+	replica_active_forget(r);
+	mirror_clear(r->mirror);
+	r->whole = r->stale = r->failed = r->clean = false;
+	r->held_cut = 0;
+	r->met = false;
+	ended(r);
+	replica_changed_state(r, REPLICA_STANDBY);
+}
+
+void
+replica_pair(struct replica *r, bool clean, uint64_t epoch)
+{
+	r->clean = clean;
+	r->clean_epoch = epoch;
+}
+
+int
+replica_stale(struct replica *r, uint64_t cut, uint64_t epoch)
+{
+	if (r->active || epoch < r->epoch) {
+		errno = EPERM;
+		return -1;
+	}
+	if (r->held_cut == 0 || cut >> CUT_BITS != r->held_cut >> CUT_BITS || cut < r->held_cut) {
+		errno = ESTALE;
+		return -1;
+	}
+	r->epoch = epoch;
+	r->stale = true;
+	r->stale_cut = cut;
+	r->whole = false;
+	mirror_stale(r->mirror);
+	replica_drop(r, NULL);
+	replica_changed_state(r, REPLICA_STANDBY);
+	return 0;
+}
+
+static int
+check_cut(const struct replica *r, uint64_t cut)
+{
+	if (r->state == REPLICA_CUT && r->cut == cut)
+		return 0;
+	errno = ESTALE;
+	return -1;
+}
+
+int
+replica_solo(struct replica *r, uint64_t cut)
+{
+	if (r->state == REPLICA_SOLO && r->cut == cut)
+		return 0;
+	if (r->met && r->active && r->cut == cut)
+		replica_drop(r, "the standby has ended it");
+	if (r->state == REPLICA_ALONE && r->cut == cut)
+		return 0;
+	if (check_cut(r, cut) < 0)
+		return -1;
+	replica_keys_given_up(r);
+	replica_changed_state(r, REPLICA_SOLO);
+	replica_active_release(r);
+	return 0;
+}
+
+int
+replica_silent(struct replica *r, uint64_t cut)
+{
+	if (r->state == REPLICA_SILENT && r->cut == cut)
+		return 0;
+	if (check_cut(r, cut) < 0)
+		return -1;
+	replica_keys_silent(r);
+	replica_changed_state(r, REPLICA_SILENT);
+	replica_active_release(r);
+	return 0;
+}
+
+void
+replica_continued(struct replica *r)
+{
+	mirror_clear(r->mirror);
+}
+
+/* ---- for the reader ---- */
+
+const struct mirror *
+replica_mirror(const struct replica *r)
+{
+	return r->mirror;
+}
+
+void
+replica_limit_copy(struct replica *r, size_t bytes)
+{
+	mirror_set_limit(r->mirror, bytes);
+}
+
+static uint64_t
+lag_ms(const struct replica *r)
+{
+	uint64_t now = loop_now_ms(r->loop);
+
+	if (!r->open)
+		return 0;
+	if (!r->active)
+		return now - r->heard_ms;
+	return r->n_lags > 0 ? now - r->lags[r->lag_at].ms : 0;
+}
+
+void
+replica_get_status(const struct replica *r, struct replica_status *s)
+{
+	*s = (struct replica_status){
+	    .state = r->state,
+	    .connected = r->met,
+	    .in_step = r->active ? r->state == REPLICA_IN_SYNC : r->met && r->whole,
+	    .wants = replica_active_wants(r),
+	    .stale = r->stale,
+	    .clean = r->clean,
+	    .failed = r->failed,
+	    .marked = r->state == REPLICA_IN_SYNC,
+	    .epoch = r->epoch,
+	    .cut = r->cut,
+	    .stale_cut = r->stale_cut,
+	    .sent = r->sent,
+	    .applied = r->active ? r->applied : r->received,
+	    .lag_ms = lag_ms(r),
+	    .sessions = r->active ? r->n_sessions : mirror_sessions(r->mirror),
+	    .connections = r->active ? r->n_conns : mirror_connections(r->mirror),
+	    .at_risk = r->active ? r->n_sessions - r->n_held : 0,
+	    .snapshot_done = r->snapshot_done,
+	    .snapshot_of = r->snapshot_of,
+	    .snapshot_ms = r->snapshot_ms,
+	    .bytes_sent = r->bytes_sent,
+	    .bytes_received = r->bytes_received,
+	    .streams = r->streams,
+	    .marks_asked = r->marks_asked,
+	    .commits = r->commits,
+	    .shorts = r->shorts,
+	};
+	memcpy(s->peer, r->peer.node, sizeof s->peer);
+}

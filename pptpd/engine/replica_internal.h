@@ -1,0 +1,120 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Between the files of the replica: replica.c has stream, HELLO, roles and orders; replica_active.c
+ * what an active says and hears; replica_keys.c which classes of keys its sessions may use;
+ * replica_standby.c how a copy is kept.
+ */
+#ifndef ENGINE_REPLICA_INTERNAL_H
+#define ENGINE_REPLICA_INTERNAL_H
+
+#include "common/log.h"
+#include "pptpd/engine/replica.h"
+#include "pptpd/engine/replica_wire.h"
+
+#define IN_SIZE      (4 + REPLICA_LENGTH_MAX)
+#define OUT_SIZE     (4 + REPLICA_LENGTH_MAX)
+#define LAGS         64
+#define SLICE_MS     100 /* counters: a slice of the members each time */
+#define SLICES       10
+#define EXPORTS_MAX  128 /* records of sessions on their way at once, so that marks get through */
+#define CONNS_MAX    512 /* likewise of connections */
+#define COUNTERS_MAX 512 /* frames not applied: counters can wait */
+
+TAILQ_HEAD(replica_sessions, replica_session);
+TAILQ_HEAD(replica_connections, replica_connection);
+
+struct lag { /* a frame that the standby has to apply, and when it left */
+	uint64_t sequence, ms;
+};
+
+struct replica {
+	struct loop *loop;
+	struct replica_config config;
+	struct replica_ops ops;
+	void *arg;
+	struct log_limit *limit;
+	struct mirror *mirror;
+	uint8_t *in, *out; /* [IN_SIZE], [OUT_SIZE] */
+	size_t in_len;
+
+	bool active;
+	enum replica_state state;
+	uint64_t epoch;
+	uint64_t copy_epoch; /* promoted: what the copy's active could know */
+	uint64_t cut, next_cut, stale_cut;
+	uint64_t held_cut; /* standby: number of the newest stream of an active; 0 = none */
+	bool whole, stale, clean, failed, told_wants;
+	uint64_t clean_epoch;
+
+	/* the stream */
+	bool open, met, grace;
+	uint64_t generation; /* changes when a stream ends */
+	uint64_t hello_epoch;
+	struct replica_hello peer;
+	uint64_t sent, received, applied; /* sequences */
+	uint64_t acked;                   /* standby: what it last said to have applied */
+	bool owes;                        /* standby: something is to be acknowledged */
+	uint64_t since_ms, heard_ms, said_ms, progress_ms;
+	struct timer turn, beat, slice;
+	struct lag lags[LAGS]; /* a ring */
+	unsigned lag_at, n_lags;
+	char why[160];
+
+	/* the active's members */
+	struct replica_sessions sessions;
+	struct replica_sessions exports; /* place RECORD: their records are to be made */
+	struct replica_sessions asks;    /* place QUEUED: marks are to be asked for */
+	struct replica_sessions asked;   /* place SENT, in order of their frames */
+	struct replica_sessions lows;    /* short of marks, oldest first */
+	struct replica_sessions without; /* no key left: to be ended */
+	struct replica_connections conns;
+	struct replica_connections dirty; /* place QUEUED */
+	struct replica_connections wait;  /* place SENT, in order; in a cut those that wait */
+	unsigned n_sessions, n_conns, n_held, n_exporting, n_exposed;
+	unsigned records_out, conns_out; /* sent and not applied */
+	struct replica_session *counted; /* the next of whom counters are sent; NULL = the first */
+	uint64_t end_frame;              /* 0 = the snapshot's end is not sent */
+
+	unsigned snapshot_done, snapshot_of;
+	uint64_t snapshot_began_ms, snapshot_ms;
+	uint64_t bytes_sent, bytes_received, streams, marks_asked, commits, shorts;
+};
+
+/* ---- replica.c ---- */
+/* A frame of this type, to be filled in and sent. */
+struct wr replica_say(struct replica *r, enum replica_type type);
+void replica_send(struct replica *r, struct wr *w);
+/* The stream ends, for the reason given; NULL = nothing to log. */
+void replica_drop(struct replica *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void replica_changed_state(struct replica *r, enum replica_state s);
+void replica_soon(struct replica *r); /* what is queued is sent in the next turn of the loop */
+
+/* ---- replica_active.c ---- */
+void replica_active_met(struct replica *r); /* a standby said HELLO: the snapshot begins */
+void replica_active_input(struct replica *r, const struct replica_frame *f);
+void replica_active_lost(struct replica *r); /* the stream is gone after it was met */
+void replica_active_turn(struct replica *r);
+void replica_active_slice(struct replica *r);
+void replica_active_forget(struct replica *r);  /* no members any more */
+void replica_active_release(struct replica *r); /* connections need not wait any more */
+bool replica_active_wants(const struct replica *r);
+/* A new member, every class open; its gate is as it was. */
+void replica_active_join(struct replica *r, struct replica_session *s, uint64_t id);
+void replica_set_gate(struct replica *r, struct replica_session *s, struct keygate g);
+void replica_unexpose(struct replica *r, struct replica_session *s);
+
+/* ---- replica_keys.c ---- */
+void replica_keys_met(struct replica *r); /* closes what the peer cannot prove */
+void replica_keys_cut(struct replica *r);
+void replica_keys_given_up(struct replica *r); /* the copy is gone, or declared stale */
+void replica_keys_silent(struct replica *r);
+/* The mark for a session that stands there, not below `old`. */
+struct record_mark replica_keys_ahead(const struct replica_session *s,
+    const struct record_mark *old, uint32_t next_seq, uint64_t next_index);
+
+/* ---- replica_standby.c ---- */
+void replica_standby_input(struct replica *r, const struct replica_frame *f);
+void replica_standby_applied(struct replica *r); /* says what is applied, if it is owed */
+
+#endif

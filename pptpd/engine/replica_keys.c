@@ -1,0 +1,128 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Classes of keys (docs/takeover.md, "The marker"). `open` only ever shrinks: a class that somebody
+ * may have used and forgotten is closed for the session's life, or until it has fresh keys.
+ * `suspect` is what the other node may have used while nobody heard of it; it is settled when a
+ * standby says HELLO and proves, or cannot prove, that it did not.
+ *
+ * The PHA_BROKEN_* switches exist so that the simulation proves that it can fail; nothing that
+ * serves is built with them.
+ */
+#include <errno.h>
+
+#include "pptpd/engine/replica_internal.h"
+
+#ifdef PHA_BROKEN_PARITY
+#define SILENT_CLASS  KEYS_ALL
+#define PROMOTE_CLASS KEYS_ALL
+#else
+#define SILENT_CLASS  KEYS_EVEN
+#define PROMOTE_CLASS KEYS_ODD
+#endif
+
+/* Numbers modulo 2^32: the later one. */
+static uint32_t
+later(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) > 0 ? a : b;
+}
+
+struct record_mark
+replica_keys_ahead(const struct replica_session *s, const struct record_mark *old,
+    uint32_t next_seq, uint64_t next_index)
+{
+	uint64_t factor = s->open == KEYS_ALL ? 1 : 2;
+	struct record_mark m = {.seq = later(old->seq, next_seq + 2 * s->ahead), .open = s->open};
+
+	m.index = next_index + (uint32_t)(m.seq - next_seq) * factor;
+	if (m.index < old->index)
+		m.index = old->index;
+	return m;
+}
+
+static void
+suspect(struct replica_session *s, uint8_t classes, uint64_t epoch)
+{
+	s->suspect |= classes;
+	if (s->suspect_epoch < epoch)
+		s->suspect_epoch = epoch;
+}
+
+/*
+ * The peer, a standby, was the active of what we took over, or the standby of what we served before
+ * the cut. What it cannot have used is ours again; what it may have used stays closed.
+ */
+void
+replica_keys_met(struct replica *r)
+{
+	struct replica_session *s;
+
+	TAILQ_FOREACH(s, &r->sessions, entry)
+	{
+		if (!r->peer.clean || r->peer.clean_epoch < s->suspect_epoch)
+			s->open &= (uint8_t)~s->suspect;
+		s->suspect = KEYS_NONE;
+		s->suspect_epoch = 0;
+	}
+}
+
+void
+replica_keys_cut(struct replica *r)
+{
+	struct replica_session *s;
+
+	TAILQ_FOREACH(s, &r->sessions, entry)
+	if (s->exposed)
+		suspect(s, KEYS_ODD, r->epoch);
+}
+
+/* Nobody will continue them: an exposed session is ours alone again, but for what was closed. */
+void
+replica_keys_given_up(struct replica *r)
+{
+	struct replica_session *s;
+
+	TAILQ_FOREACH(s, &r->sessions, entry)
+	{
+		if (!s->exposed)
+			continue;
+		replica_unexpose(r, s);
+		s->suspect = KEYS_NONE;
+		s->suspect_epoch = 0;
+		replica_set_gate(r, s, keygate_free(s->open));
+	}
+}
+
+void
+replica_keys_silent(struct replica *r)
+{
+	struct replica_session *s;
+	struct keygate g;
+
+	TAILQ_FOREACH(s, &r->sessions, entry)
+	{
+		if (!s->exposed)
+			continue;
+		g = s->gate;
+		g.high = s->open & SILENT_CLASS;
+		if (g.high != s->gate.high)
+			replica_set_gate(r, s, g);
+	}
+}
+
+bool
+replica_adopt(struct replica *r, struct replica_session *s, const struct mirror_session *m,
+    struct keygate *gate)
+{
+	uint8_t classes = m->mark.open & PROMOTE_CLASS;
+
+	if (!r->active || s->member || m->stale || classes == KEYS_NONE)
+		return false;
+	s->gate = *gate = keygate_free(classes);
+	replica_active_join(r, s, m->id);
+	s->open = m->mark.open;
+	suspect(s, KEYS_EVEN, r->copy_epoch);
+	mirror_adopted(r->mirror, m->id);
+	return true;
+}
