@@ -95,7 +95,7 @@ fault_words() {
 	check_words "$1 healed: its peer, too" "$standby" '^nothing is wrong'
 }
 fault_words kill-pptpd 'wrong.*pptpd does not answer' 'wrong .peer. gw. says: pptpd does not answer'
-fault_words hang-pptpd 'wrong.*pptpd does not answer: no answer' 'wrong .peer. gw. says: pptpd does not answer'
+fault_words hang-pptpd 'wrong.*pptpd does not answer' 'wrong .peer. gw. says: pptpd does not answer'
 fault_words kill-keepalived 'wrong.*keepalived died' 'wrong .peer. gw. says: keepalived died'
 fault_words link-wan 'wrong.*WAN interface wan is down' 'wrong .peer. gw. says: .*WAN interface wan is down'
 fault_words link-sync 'wrong.*sync interface sync is down' 'wrong .peer. gw. says: .*sync interface sync is down'

@@ -41,7 +41,10 @@ for link in wan sync; do
 	check "link-$link heals" wait_for 5 sh -c "$lab exec gw1 ip link show $link | grep -q LOWER_UP"
 done
 
+engine=$(status .nodes.gw1.pptpd.engine)
 fault gw1 hang-pptpd
+check "hang-pptpd: the monitor ends an engine that hangs" wait_for 2 gone "$engine"
+note "figure: hang-pptpd, the engine is gone after $(ms_since "$moment") ms"
 check_eq "hang-pptpd: no answer" "$(status .nodes.gw1.pptpd.role)" null
 "$lab" heal gw1
 check_eq "hang-pptpd heals" "$(status .nodes.gw1.pptpd.role)" active
