@@ -1,4 +1,4 @@
-/* link: pptp pptpdconf common */
+/* link: pptpddaemon pptp pptpdconf common */
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -19,6 +19,12 @@
 #include "pptpd/engine/ctrl_state.c"
 #include "pptpd/engine/engine.c"
 #include "pptpd/engine/session.c"
+#include "pptpd/engine/session_link.c"
+#include "pptpd/engine/session_login.c"
+#include "pptpd/engine/session_state.c"
+#include "pptpd/engine/standby.c"
+#include "pptpd/engine/takeover.c"
+#include "pptpd/engine/takeover_replica.c"
 
 #define CLIENTS     4
 #define ANSWERS_MAX 1024
@@ -83,7 +89,7 @@ priv_call_del(struct priv *p, uint32_t ip, uint16_t id, priv_done_fn *done, void
 }
 
 void
-priv_route_add(struct priv *p, uint32_t ip, priv_done_fn *done, void *arg)
+priv_route_add(struct priv *p, uint32_t ip, bool serve, priv_done_fn *done, void *arg)
 {
 	ask(done, arg);
 }
@@ -111,6 +117,24 @@ void
 priv_listen(struct priv *p, bool on, priv_done_fn *done, void *arg)
 {
 	ask(done, arg);
+}
+
+void
+priv_restore(struct priv *p, const struct tcp_restore *r, priv_fd_fn *done, void *arg)
+{
+	done(arg, -1, ENOSYS);
+}
+
+void
+priv_probe(struct priv *p, int fd, priv_done_fn *done, void *arg)
+{
+	done(arg, ENOSYS);
+}
+
+void
+priv_sniffer(struct priv *p, priv_fd_fn *done, void *arg)
+{
+	done(arg, -1, ENOSYS);
 }
 
 void
@@ -308,6 +332,21 @@ dp_down(struct dataplane *dp, struct dp_session *d)
 }
 
 void
+dp_freeze(struct dataplane *dp, bool on)
+{
+}
+
+void
+dp_export(struct dataplane *dp, struct dp_session *d, uint32_t ahead, uint32_t low_water)
+{
+}
+
+void
+dp_set_gate(struct dataplane *dp, struct dp_session *d, const struct keygate *g, uint32_t low_water)
+{
+}
+
+void
 dp_session_counters(const struct dp_session *d, struct dp_counters *c)
 {
 	memset(c, 0, sizeof *c);
@@ -484,7 +523,7 @@ read_files(bool large)
 	    "connections-per-address 3\n",
 	    large ? 9 : 4);
 	if (e.config == NULL)
-		e.config = parse_config(&f);
+		e.config = parse_config(&f, "host");
 	else
 		on_files(&e, &f);
 }
@@ -514,6 +553,7 @@ begin(void)
 	e.limit = log_limit_new(1, 4);
 	e.quiet = log_limit_new(1, 4);
 	e.max_sockets = 5;
+	must(takeover_init(&e, -1) == 0);
 	must(engine_promote(&e, 1, NULL, NULL) == 0);
 }
 

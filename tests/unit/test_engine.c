@@ -1,4 +1,4 @@
-/* link: pptp pptpdconf common */
+/* link: pptpddaemon pptp pptpdconf common */
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -22,6 +22,9 @@
 #include "pptpd/engine/session_link.c"
 #include "pptpd/engine/session_login.c"
 #include "pptpd/engine/session_state.c"
+#include "pptpd/engine/standby.c"
+#include "pptpd/engine/takeover.c"
+#include "pptpd/engine/takeover_replica.c"
 
 /* ---- recorders ---- */
 
@@ -37,7 +40,8 @@ static struct {
 	bool hold_guard; /* answer later */
 	int guard_error;
 	unsigned call_adds, call_dels, listens, silent_closes, marked, detached, frames, resets;
-	bool listening;
+	bool listening, frozen;
+	unsigned exports;
 } fake;
 static struct engine eng;
 
@@ -59,7 +63,7 @@ priv_call_del(struct priv *p, uint32_t ip, uint16_t id, priv_done_fn *done, void
 }
 
 void
-priv_route_add(struct priv *p, uint32_t ip, priv_done_fn *done, void *arg)
+priv_route_add(struct priv *p, uint32_t ip, bool serve, priv_done_fn *done, void *arg)
 {
 	done(arg, 0);
 }
@@ -98,6 +102,24 @@ priv_listen(struct priv *p, bool on, priv_done_fn *done, void *arg)
 	fake.listening = on;
 	if (done != NULL)
 		done(arg, 0);
+}
+
+void
+priv_restore(struct priv *p, const struct tcp_restore *r, priv_fd_fn *done, void *arg)
+{
+	done(arg, -1, ENOSYS);
+}
+
+void
+priv_probe(struct priv *p, int fd, priv_done_fn *done, void *arg)
+{
+	done(arg, ENOSYS);
+}
+
+void
+priv_sniffer(struct priv *p, priv_fd_fn *done, void *arg)
+{
+	done(arg, -1, ENOSYS);
 }
 
 void
@@ -196,6 +218,23 @@ dp_down(struct dataplane *dp, struct dp_session *s)
 }
 
 void
+dp_freeze(struct dataplane *dp, bool frozen)
+{
+	fake.frozen = frozen;
+}
+
+void
+dp_export(struct dataplane *dp, struct dp_session *s, uint32_t ahead, uint32_t low_water)
+{
+	fake.exports++;
+}
+
+void
+dp_set_gate(struct dataplane *dp, struct dp_session *s, const struct keygate *g, uint32_t low_water)
+{
+}
+
+void
 dp_session_counters(const struct dp_session *s, struct dp_counters *c)
 {
 	memset(c, 0, sizeof *c);
@@ -260,6 +299,8 @@ setup(void **state)
 	eng.limit = log_limit_new(1, 16);
 	eng.quiet = log_limit_new(1, 16);
 	eng.max_sockets = 100;
+	assert_int_equal(takeover_init(&eng, -1), 0);
+	assert_true(fake.frozen);
 	return engine_promote(&eng, 1, NULL, NULL);
 }
 
