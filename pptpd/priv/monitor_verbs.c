@@ -25,23 +25,9 @@ struct verb_row {
 };
 
 static bool
-is_unicast(uint32_t ip)
-{
-	return ip >> 24 != 0 && ip >> 24 != 127 && ip >> 28 < 0xe;
-}
-
-static int
-compare_ips(const void *a, const void *b)
-{
-	const uint32_t *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
-static bool
 check_call(const struct verbs *v, const struct priv_msg *m, int fd)
 {
-	return is_unicast(m->ip) && m->call_id != 0;
+	return conf_is_host_ip(m->ip) && m->call_id != 0;
 }
 
 /* A client's address: the pool's or a secret's, never one of this machine's. */
@@ -50,11 +36,11 @@ check_route(const struct verbs *v, const struct priv_msg *m, int fd)
 {
 	const struct settings *s = v->settings;
 
-	if (!is_unicast(m->ip) || m->ip == s->listen || ip_list_has(&s->local_ips, m->ip))
+	if (!conf_is_host_ip(m->ip) || m->ip == s->listen || ip_list_has(&s->local_ips, m->ip))
 		return false;
 	return ip_list_has(&s->remote_ips, m->ip) ||
 	       (v->n_statics > 0 && bsearch(&m->ip, v->statics, v->n_statics, sizeof(*v->statics),
-					compare_ips) != NULL);
+					conf_compare_ips) != NULL);
 }
 
 static bool
@@ -69,10 +55,10 @@ check_restore(const struct verbs *v, const struct priv_msg *m, int fd)
 {
 	const struct tcp_snapshot *t = &m->restore.tcp;
 
-	if (m->id == 0 || t->local_port != PPTP_PORT || !is_unicast(t->local_ip) ||
+	if (m->id == 0 || t->local_port != PPTP_PORT || !conf_is_host_ip(t->local_ip) ||
 	    (v->listen != 0 && t->local_ip != v->listen))
 		return false;
-	if (!is_unicast(t->peer_ip) || t->peer_ip == t->local_ip || t->peer_port == 0)
+	if (!conf_is_host_ip(t->peer_ip) || t->peer_ip == t->local_ip || t->peer_port == 0)
 		return false;
 	return t->mss != 0 && (t->options & ~OPTIONS) == 0 && t->snd_wscale <= WSCALE_MAX &&
 	       t->rcv_wscale <= WSCALE_MAX;
