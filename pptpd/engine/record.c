@@ -32,6 +32,7 @@ enum record_tag { /* 1 to 15 bore an encoding that is gone */
 	TAG_NT_HASH,
 	TAG_ACCOUNTING,
 	TAG_TIMERS,
+	TAG_PPP_ACKED,
 };
 
 static uint8_t *
@@ -209,6 +210,32 @@ get_ppp(struct rd *r, struct ppp_state *p)
 	p->mtu = rd_u16(r);
 }
 
+/* The peer's Configure-Requests that were acknowledged last. */
+static void
+put_acked(struct wr *w, const struct ppp_state *p)
+{
+	uint8_t *at = field_begin(w, TAG_PPP_ACKED);
+
+	wr_u8(w, p->lcp_acked_id);
+	wr_u8(w, p->ccp_acked_id);
+	wr_u8(w, p->ipcp_acked_id);
+	wr_u32(w, p->lcp_acked_hash);
+	wr_u32(w, p->ccp_acked_hash);
+	wr_u32(w, p->ipcp_acked_hash);
+	field_end(w, at);
+}
+
+static void
+get_acked(struct rd *r, struct ppp_state *p)
+{
+	p->lcp_acked_id = rd_u8(r);
+	p->ccp_acked_id = rd_u8(r);
+	p->ipcp_acked_id = rd_u8(r);
+	p->lcp_acked_hash = rd_u32(r);
+	p->ccp_acked_hash = rd_u32(r);
+	p->ipcp_acked_hash = rd_u32(r);
+}
+
 static void
 put_mppe(struct wr *w, uint16_t tag, const struct record_mppe *m)
 {
@@ -343,6 +370,7 @@ session_record_encode(const struct session_record *r, struct wr *w)
 	field_end(w, ids);
 	put_call(w, &r->call);
 	put_ppp(w, &r->ppp);
+	put_acked(w, &r->ppp);
 	put_bytes(w, TAG_PEER_NAME, r->ppp.peer_name, strnlen(r->ppp.peer_name, PPP_NAME_MAX - 1));
 	put_mppe(w, TAG_MPPE_TX, &r->mppe_tx);
 	put_mppe(w, TAG_MPPE_RX, &r->mppe_rx);
@@ -439,6 +467,9 @@ get_session_field(void *record, uint16_t tag, struct rd *f)
 		break;
 	case TAG_PPP:
 		get_ppp(f, &r->ppp);
+		break;
+	case TAG_PPP_ACKED:
+		get_acked(f, &r->ppp);
 		break;
 	case TAG_PEER_NAME:
 		get_name(f, r->ppp.peer_name, sizeof r->ppp.peer_name);

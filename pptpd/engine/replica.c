@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The stream and its HELLO, roles and orders. What comes from the other side is checked here for
+ * The stream and its HELLO. What comes from the other side is checked here for
  * length, order and epoch before a role's half sees it; whatever is wrong ends the stream with one
  * line, and never more than that. Roles are fixed for the life of a stream.
  */
@@ -14,8 +14,6 @@
 #include <string.h>
 
 #include "pptpd/engine/replica_internal.h"
-
-#define CUT_BITS 20 /* streams of one engine; above them stands its boot id */
 
 const char *
 replica_state_name(enum replica_state s)
@@ -152,8 +150,8 @@ replica_send(struct replica *r, struct wr *w)
 	explicit_bzero(w->start, wr_len(w));
 }
 
-static void
-say_beat(struct replica *r)
+void
+replica_say_beat(struct replica *r)
 {
 	struct wr w = replica_say(r, REPLICA_BEAT);
 
@@ -179,8 +177,8 @@ say_hello(struct replica *r)
 
 /* ---- the stream ends ---- */
 
-static void
-ended(struct replica *r)
+void
+replica_ended(struct replica *r)
 {
 	bool met = r->met;
 
@@ -214,7 +212,7 @@ replica_drop(struct replica *r, const char *fmt, ...)
 	}
 	r->open = false;
 	r->ops.hang_up(r->arg, say ? r->why : NULL);
-	ended(r);
+	replica_ended(r);
 }
 
 void
@@ -225,7 +223,7 @@ replica_disconnected(struct replica *r, const char *why)
 	log_info("replica stream ended peer=%s reason=\"%s\"",
 	    r->met ? log_quote(r->peer.node, strlen(r->peer.node)) : "-", why != NULL ? why : "");
 	r->open = false;
-	ended(r);
+	replica_ended(r);
 }
 
 /* ---- beats ---- */
@@ -262,7 +260,7 @@ beat_cb(void *arg)
 		return;
 	}
 	if (now - r->said_ms >= REPLICA_BEAT_MS)
-		say_beat(r);
+		replica_say_beat(r);
 	if (wants != r->told_wants && r->ops.changed != NULL) {
 		r->told_wants = wants;
 		r->ops.changed(r->arg);
@@ -458,120 +456,6 @@ replica_input(struct replica *r, const uint8_t *bytes, size_t len)
 			return;
 	}
 	replica_standby_applied(r);
-}
-
-/* ---- orders ---- */
-
-void
-replica_promote(struct replica *r, uint64_t epoch)
-{
-	uint64_t before = r->epoch;
-
-	if (epoch > r->epoch)
-		r->epoch = epoch;
-	if (r->active)
-		return;
-	r->copy_epoch = before;
-	if (r->open)
-		say_beat(r);
-	replica_drop(r, NULL);
-	r->active = true;
-	r->whole = r->stale = r->failed = r->clean = false;
-	replica_changed_state(r, REPLICA_ALONE);
-}
-
-void
-replica_demote(struct replica *r, uint64_t epoch)
-{
-	if (epoch > r->epoch)
-		r->epoch = epoch;
-	if (!r->active)
-		return;
-	if (r->open) {
-		r->open = false;
-		r->ops.hang_up(r->arg, NULL);
-	}
-	r->active = false;
-	replica_active_forget(r);
-	mirror_clear(r->mirror);
-	r->whole = r->stale = r->failed = r->clean = false;
-	r->held_cut = 0;
-	r->met = false;
-	ended(r);
-	replica_changed_state(r, REPLICA_STANDBY);
-}
-
-void
-replica_pair(struct replica *r, bool clean, uint64_t epoch)
-{
-	r->clean = clean;
-	r->clean_epoch = epoch;
-}
-
-int
-replica_stale(struct replica *r, uint64_t cut, uint64_t epoch)
-{
-	if (r->active || epoch < r->epoch) {
-		errno = EPERM;
-		return -1;
-	}
-	if (r->held_cut == 0 || cut >> CUT_BITS != r->held_cut >> CUT_BITS || cut < r->held_cut) {
-		errno = ESTALE;
-		return -1;
-	}
-	r->epoch = epoch;
-	r->stale = true;
-	r->stale_cut = cut;
-	r->whole = false;
-	mirror_stale(r->mirror);
-	replica_drop(r, NULL);
-	replica_changed_state(r, REPLICA_STANDBY);
-	return 0;
-}
-
-static int
-check_cut(const struct replica *r, uint64_t cut)
-{
-	if (r->state == REPLICA_CUT && r->cut == cut)
-		return 0;
-	errno = ESTALE;
-	return -1;
-}
-
-int
-replica_solo(struct replica *r, uint64_t cut)
-{
-	if (r->state == REPLICA_SOLO && r->cut == cut)
-		return 0;
-	if (r->met && r->active && r->cut == cut)
-		replica_drop(r, "the standby has ended it");
-	if (r->state == REPLICA_ALONE && r->cut == cut)
-		return 0;
-	if (check_cut(r, cut) < 0)
-		return -1;
-	replica_keys_given_up(r);
-	replica_changed_state(r, REPLICA_SOLO);
-	replica_active_release(r);
-	return 0;
-}
-
-int
-replica_silent(struct replica *r, uint64_t cut)
-{
-	if (r->state == REPLICA_SILENT && r->cut == cut)
-		return 0;
-	if (check_cut(r, cut) < 0)
-		return -1;
-	replica_keys_silent(r);
-	replica_changed_state(r, REPLICA_SILENT);
-	replica_active_release(r);
-	return 0;
-}
-
-void
-replica_continued(struct replica *r)
-{
-	mirror_clear(r->mirror);
 }
 
 /* ---- for the reader ---- */

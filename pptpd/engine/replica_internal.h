@@ -1,9 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Between the files of the replica: replica.c has stream, HELLO, roles and orders; replica_active.c
- * what an active says and hears; replica_keys.c which classes of keys its sessions may use;
- * replica_standby.c how a copy is kept.
+ * Between the files of the replica: replica.c has the stream and its HELLO, replica_orders.c the
+ * orders; replica_active.c when an active says what, replica_sessions.c and replica_connections.c
+ * of whom; replica_keys.c which classes of keys its sessions may use; replica_standby.c how a copy
+ * is kept.
  */
 #ifndef ENGINE_REPLICA_INTERNAL_H
 #define ENGINE_REPLICA_INTERNAL_H
@@ -15,6 +16,7 @@
 #define IN_SIZE      (4 + REPLICA_LENGTH_MAX)
 #define OUT_SIZE     (4 + REPLICA_LENGTH_MAX)
 #define LAGS         64
+#define CUT_BITS     20  /* streams of one engine; above them stands its boot id */
 #define SLICE_MS     100 /* counters: a slice of the members each time */
 #define SLICES       10
 #define EXPORTS_MAX  128 /* records of sessions on their way at once, so that marks get through */
@@ -87,6 +89,8 @@ struct wr replica_say(struct replica *r, enum replica_type type);
 void replica_send(struct replica *r, struct wr *w);
 /* The stream ends, for the reason given; NULL = nothing to log. */
 void replica_drop(struct replica *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void replica_say_beat(struct replica *r);
+void replica_ended(struct replica *r); /* after r->open is cleared */
 void replica_changed_state(struct replica *r, enum replica_state s);
 void replica_soon(struct replica *r); /* what is queued is sent in the next turn of the loop */
 
@@ -96,13 +100,29 @@ void replica_active_input(struct replica *r, const struct replica_frame *f);
 void replica_active_lost(struct replica *r); /* the stream is gone after it was met */
 void replica_active_turn(struct replica *r);
 void replica_active_slice(struct replica *r);
-void replica_active_forget(struct replica *r);  /* no members any more */
-void replica_active_release(struct replica *r); /* connections need not wait any more */
+void replica_active_forget(struct replica *r); /* no members any more */
 bool replica_active_wants(const struct replica *r);
+bool replica_streaming(const struct replica *r); /* a standby is told of our members */
+void replica_say_gone(struct replica *r, enum replica_type type, uint64_t id);
+
+/* ---- replica_sessions.c ---- */
+void replica_queue_record(struct replica *r, struct replica_session *s);
+void replica_unqueue(struct replica *r, struct replica_session *s);
+void replica_pump_records(struct replica *r);
+void replica_say_marks(struct replica *r);
+void replica_grant(struct replica *r, struct replica_session *s); /* its mark is applied */
+void replica_leave(struct replica *r, struct replica_session *s); /* no member; nothing is said */
 /* A new member, every class open; its gate is as it was. */
 void replica_active_join(struct replica *r, struct replica_session *s, uint64_t id);
 void replica_set_gate(struct replica *r, struct replica_session *s, struct keygate g);
 void replica_unexpose(struct replica *r, struct replica_session *s);
+
+/* ---- replica_connections.c ---- */
+void replica_queue_connection(struct replica *r, struct replica_connection *c);
+void replica_unqueue_connection(struct replica *r, struct replica_connection *c);
+void replica_pump_connections(struct replica *r);
+void replica_commit(struct replica *r, struct replica_connection *c);
+void replica_active_release(struct replica *r); /* connections need not wait any more */
 
 /* ---- replica_keys.c ---- */
 void replica_keys_met(struct replica *r); /* closes what the peer cannot prove */

@@ -1,0 +1,120 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Orders of the agent, by way of the owner: roles, consent and silence. All are idempotent.
+ */
+#include <errno.h>
+
+#include "pptpd/engine/replica_internal.h"
+
+void
+replica_promote(struct replica *r, uint64_t epoch)
+{
+	uint64_t before = r->epoch;
+
+	if (epoch > r->epoch)
+		r->epoch = epoch;
+	if (r->active)
+		return;
+	r->copy_epoch = before;
+	if (r->open)
+		replica_say_beat(r);
+	replica_drop(r, NULL);
+	r->active = true;
+	r->whole = r->stale = r->failed = r->clean = false;
+	replica_changed_state(r, REPLICA_ALONE);
+}
+
+void
+replica_demote(struct replica *r, uint64_t epoch)
+{
+	if (epoch > r->epoch)
+		r->epoch = epoch;
+	if (!r->active)
+		return;
+	if (r->open) {
+		r->open = false;
+		r->ops.hang_up(r->arg, NULL);
+	}
+	r->active = false;
+	replica_active_forget(r);
+	mirror_clear(r->mirror);
+	r->whole = r->stale = r->failed = r->clean = false;
+	r->held_cut = 0;
+	r->met = false;
+	replica_ended(r);
+	replica_changed_state(r, REPLICA_STANDBY);
+}
+
+void
+replica_pair(struct replica *r, bool clean, uint64_t epoch)
+{
+	r->clean = clean;
+	r->clean_epoch = epoch;
+}
+
+int
+replica_stale(struct replica *r, uint64_t cut, uint64_t epoch)
+{
+	if (r->active || epoch < r->epoch) {
+		errno = EPERM;
+		return -1;
+	}
+	if (r->held_cut == 0 || cut >> CUT_BITS != r->held_cut >> CUT_BITS || cut < r->held_cut) {
+		errno = ESTALE;
+		return -1;
+	}
+	r->epoch = epoch;
+	r->stale = true;
+	r->stale_cut = cut;
+	r->whole = false;
+	mirror_stale(r->mirror);
+	replica_drop(r, NULL);
+	replica_changed_state(r, REPLICA_STANDBY);
+	return 0;
+}
+
+static int
+check_cut(const struct replica *r, uint64_t cut)
+{
+	if (r->state == REPLICA_CUT && r->cut == cut)
+		return 0;
+	errno = ESTALE;
+	return -1;
+}
+
+int
+replica_solo(struct replica *r, uint64_t cut)
+{
+	if (r->state == REPLICA_SOLO && r->cut == cut)
+		return 0;
+	if (r->met && r->active && r->cut == cut)
+		replica_drop(r, "the standby has ended it");
+	if (r->state == REPLICA_ALONE && r->cut == cut)
+		return 0;
+	if (check_cut(r, cut) < 0)
+		return -1;
+	replica_keys_given_up(r);
+	replica_changed_state(r, REPLICA_SOLO);
+	replica_active_release(r);
+	return 0;
+}
+
+int
+replica_silent(struct replica *r, uint64_t cut)
+{
+	if (r->state == REPLICA_SILENT && r->cut == cut)
+		return 0;
+	if (check_cut(r, cut) < 0)
+		return -1;
+	replica_keys_silent(r);
+	replica_changed_state(r, REPLICA_SILENT);
+	replica_active_release(r);
+	return 0;
+}
+
+void
+replica_continued(struct replica *r)
+{
+	mirror_clear(r->mirror);
+}
