@@ -31,6 +31,9 @@ struct tcp_snapshot {
 };
 
 #define TCP_TAIL_MAX 256
+/* How far a restored connection's timestamps are put ahead: for the two gateways' clocks, and what
+ * was sent since the sample. Whoever restores it next must start from there. */
+#define TCP_TSVAL_AHEAD_MS 2000
 
 /* A connection to be continued: the snapshot of its beginning, and where it stands. */
 struct tcp_restore {
@@ -112,7 +115,10 @@ typedef void priv_fd_fn(void *arg, int fd, int err);
  * its addresses.
  */
 void priv_restore(struct priv *p, const struct tcp_restore *r, priv_fd_fn *done, void *arg);
-/* Sends a window probe on fd (borrowed until done): repair mode on and off again. */
+/*
+ * Sends a window probe on fd (borrowed until done): repair mode on and off again. Do not read or
+ * write fd meanwhile: in repair mode a read fails, and what is written would come back as read.
+ */
 void priv_probe(struct priv *p, int fd, priv_done_fn *done, void *arg);
 /* A raw socket that hears every TCP segment to port 1723 of `listen`, IP header first; send is
  * shut. */

@@ -21,8 +21,6 @@
 #include "pptpd/priv/sock_diag.h"
 #include "pptpd/priv/tcp_snapshot.h"
 
-#define TIMESTAMP_SLACK_MS 2000 /* the two gateways' clocks, and what was sent since the sample */
-
 /* TCP_REPAIR_OPTIONS names options by their numbers on the wire. */
 #define OPTION_MSS        2
 #define OPTION_WINDOW     3
@@ -93,7 +91,7 @@ tcp_restore_tsval(const struct tcp_snapshot *t, uint64_t now_ms)
 	uint64_t elapsed = now_ms > t->sampled_ms ? now_ms - t->sampled_ms : 0;
 
 	/* Bit 0 would switch to microseconds; one less is within the slack. */
-	return (t->tsval + (uint32_t)elapsed + TIMESTAMP_SLACK_MS) & ~1u;
+	return (t->tsval + (uint32_t)elapsed + TCP_TSVAL_AHEAD_MS) & ~1u;
 }
 
 static int
