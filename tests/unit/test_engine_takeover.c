@@ -1,0 +1,1002 @@
+/* link: pptpddaemon pptp pptpdconf common */
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Two engines on the virtual clock, joined by the replica's stream: the engines' real sources and a
+ * real PPP client behind each call. The monitor, the data plane and the stream's socket are stood
+ * in for below; the data plane keeps what it is told, and steps keys as the real one does.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "pptpd/engine/ctrl.c"
+#include "pptpd/engine/ctrl_admit.c"
+#include "pptpd/engine/ctrl_io.c"
+#include "pptpd/engine/ctrl_state.c"
+#include "pptpd/engine/engine.c"
+#include "pptpd/engine/session.c"
+#include "pptpd/engine/session_link.c"
+#include "pptpd/engine/session_login.c"
+#include "pptpd/engine/session_state.c"
+#include "pptpd/engine/standby.c"
+#include "pptpd/engine/takeover.c"
+#include "pptpd/engine/takeover_replica.c"
+
+#define CLIENTS_MAX 400
+#define STREAM_SIZE (4u << 20)
+#define CLIENT_IP   0xc6336464u
+
+/* ---- the two gateways ---- */
+
+struct replica_io {
+	struct gateway *gw;
+	bool connected;
+	uint8_t *bytes; /* for the peer */
+	size_t len;
+	unsigned hang_ups;
+};
+
+struct gateway {
+	struct engine e; /* first: the data plane's and the monitor's handles lead back to it */
+	struct replica_io io;
+	bool frozen, listening;
+	unsigned call_adds, call_dels, route_adds, route_dels, served, silent_closes, restores;
+	unsigned told; /* frames that left for clients while it was frozen */
+};
+static struct gateway gw[2];
+static struct loop *the_loop;
+
+static struct gateway *
+gateway_of(const void *handle)
+{
+	return handle == &gw[0] ? &gw[0] : &gw[1];
+}
+
+/* ---- clients ---- */
+
+struct frame {
+	struct frame *next;
+	uint16_t protocol;
+	size_t len;
+	uint8_t bytes[];
+};
+
+struct client {
+	struct ppp *ppp;
+	struct ppp_config config;
+	struct gateway *at;
+	struct dp_session *dp; /* who serves it */
+	uint16_t call_id;
+	int fd; /* our end of the control connection */
+	bool up;
+	unsigned echoes; /* Echo-Requests of the gateway */
+	struct frame *to_client, *to_gateway;
+};
+static struct client clients[CLIENTS_MAX];
+static unsigned n_clients;
+static struct client *dialing;
+
+struct dp_session {
+	struct gateway *gw;
+	struct client *client;
+	struct dp_session_config c;
+	struct dp_state st;
+	bool up, detached, exporting;
+	uint32_t ahead;
+	struct dp_session *next;
+};
+static struct dp_session *dps; /* all, both gateways' */
+
+static void
+put_frame(struct frame **at, uint16_t protocol, const uint8_t *payload, size_t len)
+{
+	struct frame *f = malloc(sizeof *f + len);
+
+	f->next = NULL;
+	f->protocol = protocol;
+	f->len = len;
+	memcpy(f->bytes, payload, len);
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = f;
+}
+
+static void
+peer_send(void *arg, uint16_t protocol, const uint8_t *payload, size_t len)
+{
+	struct client *c = arg;
+
+	put_frame(&c->to_gateway, protocol, payload, len);
+}
+
+static void
+peer_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
+{
+	((struct client *)arg)->up = true;
+}
+
+static void
+peer_down(void *arg)
+{
+	((struct client *)arg)->up = false;
+}
+
+static void
+peer_keys(void *arg, const uint8_t send_key[static 16], const uint8_t recv_key[static 16])
+{
+}
+
+static void
+peer_address(void *arg, const struct ppp_addresses *a, uint16_t mtu)
+{
+}
+
+static void
+peer_finished(void *arg, enum ppp_cause cause, const char *detail)
+{
+	((struct client *)arg)->up = false;
+}
+
+static const struct ppp_ops peer_ops = {.send = peer_send,
+    .keys = peer_keys,
+    .peer_address = peer_address,
+    .up = peer_up,
+    .down = peer_down,
+    .finished = peer_finished};
+
+/* ---- the data plane ---- */
+
+struct dp_session *
+dp_attach(struct dataplane *dp, const struct dp_session_config *c)
+{
+	struct dp_session *d = calloc(1, sizeof *d);
+
+	d->gw = gateway_of(dp);
+	d->c = *c;
+	d->client = dialing;
+	for (unsigned i = 0; i < n_clients; i++)
+		if (clients[i].call_id == c->call_id && d->client == NULL)
+			d->client = &clients[i];
+	if (c->state != NULL) {
+		d->st = *c->state;
+		d->st.tx.index = keygate_index(&d->st.gate, d->st.tx.index);
+	} else
+		d->st.gate = keygate_free(KEYS_ALL);
+	d->next = dps;
+	dps = d;
+	if (d->client != NULL)
+		d->client->dp = d;
+	return d;
+}
+
+void
+dp_detach(struct dataplane *dp, struct dp_session *s)
+{
+	s->detached = true;
+	if (s->client != NULL && s->client->dp == s)
+		s->client->dp = NULL;
+}
+
+int
+dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol, const uint8_t *payload,
+    size_t len)
+{
+	if (s->gw->frozen) {
+		s->gw->told++;
+		return 0;
+	}
+	s->st.tx_seq++;
+	if (s->client == NULL)
+		return 0;
+	if (protocol == PPP_LCP && len > 0 && payload[0] == 9)
+		s->client->echoes++;
+	put_frame(&s->client->to_client, protocol, payload, len);
+	return 0;
+}
+
+void
+dp_set_keys(struct dataplane *dp, struct dp_session *s, const uint8_t send_key[static 16],
+    const uint8_t recv_key[static 16])
+{
+	mppe_init(&s->st.tx, send_key);
+	mppe_init(&s->st.rx, recv_key);
+	s->st.armed = true;
+}
+
+void
+dp_up(struct dataplane *dp, struct dp_session *s, const struct dp_up *up)
+{
+	s->up = true;
+}
+
+void
+dp_down(struct dataplane *dp, struct dp_session *s)
+{
+	s->up = false;
+}
+
+void
+dp_set_gate(struct dataplane *dp, struct dp_session *s, const struct keygate *g, uint32_t low_water)
+{
+	s->st.gate = *g;
+}
+
+void
+dp_export(struct dataplane *dp, struct dp_session *s, uint32_t ahead, uint32_t low_water)
+{
+	s->exporting = true;
+	s->ahead = ahead;
+}
+
+static void
+answer_export(struct dp_session *s)
+{
+	struct keygate *g = &s->st.gate;
+	uint8_t classes = g->high != KEYS_NONE ? g->high : g->low;
+
+	s->exporting = false;
+	g->mark_seq = s->st.tx_seq + s->ahead;
+	g->mark_index = s->st.tx.index + (uint64_t)s->ahead * (classes == KEYS_ALL ? 1 : 2);
+	g->low = classes;
+	g->high = KEYS_NONE;
+	session_dp_ops.on_exported(&s->gw->e, s->c.owner, &s->st);
+}
+
+void
+dp_freeze(struct dataplane *dp, bool frozen)
+{
+	gateway_of(dp)->frozen = frozen;
+}
+
+void
+dp_session_counters(const struct dp_session *s, struct dp_counters *c)
+{
+	*c = (struct dp_counters){.rx_packets = s->st.rx_packets,
+	    .rx_octets = s->st.rx_octets,
+	    .tx_packets = s->st.tx_packets,
+	    .tx_octets = s->st.tx_octets,
+	    .tx_seq = s->st.tx_seq,
+	    .rx_seq = s->st.rx_seq,
+	    .tx_acked = s->st.tx_acked,
+	    .tx_index = s->st.tx.index,
+	    .rx_index = s->st.rx.index};
+}
+
+struct dataplane *
+dp_new(struct loop *l, const struct dp_config *c, const struct dp_ops *ops, void *arg)
+{
+	return NULL;
+}
+
+void
+dp_free(struct dataplane *dp)
+{
+}
+
+/* ---- the monitor ---- */
+
+void
+priv_call_add(struct priv *p, uint32_t ip, uint16_t id, priv_done_fn *done, void *arg)
+{
+	gateway_of(p)->call_adds++;
+	if (done != NULL)
+		done(arg, 0);
+}
+
+void
+priv_call_del(struct priv *p, uint32_t ip, uint16_t id, priv_done_fn *done, void *arg)
+{
+	gateway_of(p)->call_dels++;
+	if (done != NULL)
+		done(arg, 0);
+}
+
+void
+priv_route_add(struct priv *p, uint32_t ip, bool serve, priv_done_fn *done, void *arg)
+{
+	gateway_of(p)->route_adds++;
+	gateway_of(p)->served += serve;
+	if (done != NULL)
+		done(arg, 0);
+}
+
+void
+priv_route_del(struct priv *p, uint32_t ip, priv_done_fn *done, void *arg)
+{
+	gateway_of(p)->route_dels++;
+	if (done != NULL)
+		done(arg, 0);
+}
+
+void
+priv_listen(struct priv *p, bool on, priv_done_fn *done, void *arg)
+{
+	gateway_of(p)->listening = on;
+	if (done != NULL)
+		done(arg, 0);
+}
+
+void
+priv_mark_closing(struct priv *p, int fd, priv_done_fn *done, void *arg)
+{
+	done(arg, 0);
+}
+
+void
+priv_silent_close(struct priv *p, int fd)
+{
+	gateway_of(p)->silent_closes++;
+	close(fd);
+}
+
+void
+priv_restore(struct priv *p, const struct tcp_restore *r, priv_fd_fn *done, void *arg)
+{
+	int fds[2];
+
+	gateway_of(p)->restores++;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	for (unsigned i = 0; i < n_clients; i++) {
+		if (40000u + i != r->tcp.peer_port)
+			continue;
+		close(clients[i].fd); /* the same connection, as the client sees it */
+		clients[i].fd = fds[0];
+	}
+	done(arg, fds[1], 0);
+}
+
+void
+priv_probe(struct priv *p, int fd, priv_done_fn *done, void *arg)
+{
+	if (done != NULL)
+		done(arg, 0);
+}
+
+void
+priv_sniffer(struct priv *p, priv_fd_fn *done, void *arg)
+{
+	done(arg, -1, ENOSYS);
+}
+
+void
+priv_wtmp(struct priv *p, uint16_t call_id, const char *user, uint32_t ip)
+{
+}
+
+void
+priv_files_fini(struct priv_files *f)
+{
+}
+
+int
+priv_receive_start(int fd, struct priv_start *s)
+{
+	return -1;
+}
+
+struct priv *
+priv_new(struct loop *l, int fd, const struct priv_ops *ops, void *arg)
+{
+	return NULL;
+}
+
+void
+priv_free(struct priv *p)
+{
+}
+
+int
+sandbox_engine(void)
+{
+	return -1;
+}
+
+struct answer_server *
+control_new(struct engine *e, int fd)
+{
+	return NULL;
+}
+
+void
+answer_server_free(struct answer_server *s)
+{
+}
+
+/* ---- the stream ---- */
+
+static struct gateway *opening; /* takeover_init() is under way for it */
+
+struct replica_io *
+replica_io_new(struct loop *l, int fd, struct replica *r)
+{
+	opening->io.gw = opening;
+	opening->io.bytes = malloc(STREAM_SIZE);
+	return &opening->io;
+}
+
+void
+replica_io_free(struct replica_io *io)
+{
+	if (io != NULL)
+		free(io->bytes);
+}
+
+void
+replica_io_send(struct replica_io *io, const uint8_t *bytes, size_t len)
+{
+	if (!io->connected)
+		return;
+	assert_true(io->len + len <= STREAM_SIZE);
+	memcpy(io->bytes + io->len, bytes, len);
+	io->len += len;
+}
+
+void
+replica_io_hang_up(struct replica_io *io, const char *why)
+{
+	io->connected = false;
+	io->hang_ups++;
+}
+
+static void
+join_streams(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		gw[i].io.connected = true;
+		gw[i].io.len = 0;
+	}
+	replica_connected(gw[0].e.replica);
+	replica_connected(gw[1].e.replica);
+}
+
+static void
+cut_stream(unsigned i)
+{
+	if (!gw[i].io.connected)
+		return;
+	gw[i].io.connected = false;
+	replica_disconnected(gw[i].e.replica, "cut by the test");
+}
+
+/* What has arrived from the other one; what it said last still counts when it hung up. */
+static bool
+carry(unsigned from)
+{
+	struct replica_io *out = &gw[from].io, *in = &gw[1 - from].io;
+	uint8_t *bytes = out->bytes;
+	size_t len = out->len;
+
+	if (len == 0) {
+		if (!out->connected && in->connected)
+			cut_stream(1 - from);
+		return false;
+	}
+	out->bytes = malloc(STREAM_SIZE);
+	out->len = 0;
+	if (in->connected)
+		replica_input(in->gw->e.replica, bytes, len);
+	free(bytes);
+	return true;
+}
+
+/* ---- time ---- */
+
+static bool
+travel(struct client *c)
+{
+	struct frame *f = c->to_client;
+
+	if (f != NULL) {
+		c->to_client = f->next;
+		ppp_input(c->ppp, f->protocol, f->bytes, f->len);
+		free(f);
+		return true;
+	}
+	if ((f = c->to_gateway) == NULL)
+		return false;
+	c->to_gateway = f->next;
+	if (c->dp != NULL && !c->dp->gw->frozen) {
+		c->dp->st.rx_any = true;
+		c->dp->st.rx_seq++;
+		session_dp_ops.on_frame(
+		    &c->dp->gw->e, c->dp->c.owner, f->protocol, f->bytes, f->len);
+	}
+	free(f);
+	return true;
+}
+
+static bool
+serve_data_planes(void)
+{
+	bool moved = false;
+
+	for (struct dp_session **at = &dps, *d; (d = *at) != NULL;) {
+		if (d->detached) {
+			*at = d->next;
+			session_dp_ops.on_detached(&d->gw->e, d->c.owner);
+			free(d);
+			return true;
+		}
+		if (d->exporting) {
+			answer_export(d);
+			moved = true;
+		}
+		at = &d->next;
+	}
+	return moved;
+}
+
+/* Lets everything happen for ms milliseconds. */
+static void
+run(unsigned ms)
+{
+	for (unsigned t = 0; t <= ms; t++) {
+		bool moved = true;
+
+		while (moved) {
+			moved = carry(0);
+			moved |= carry(1);
+			moved |= serve_data_planes();
+			for (unsigned i = 0; i < n_clients; i++)
+				while (travel(&clients[i]))
+					moved = true;
+			loop_advance(the_loop, 0);
+		}
+		loop_advance(the_loop, 1);
+	}
+}
+
+/* ---- fixture ---- */
+
+static void
+open_gateway(unsigned i, const char *node)
+{
+	char conf[] = "localip 10.8.0.1\nremoteip 10.8.0.2-10.8.3.250\nconnections 1000\n"
+		      "half-open 1000\nconnections-per-address 1000\n";
+	char options[] = "name pptpd\nrequire-mschap-v2\nrequire-mppe-128\nproxyarp\n";
+	char secrets[] = "* pptpd secret *\n";
+	char n1[] = "pptpd.conf", n2[] = "options.pptpd", n3[] = "chap-secrets";
+	struct priv_files f = {n1, n2, n3, conf, options, secrets};
+	struct engine *e = &gw[i].e;
+	struct ip_list addresses;
+
+	memset(&gw[i], 0, sizeof gw[i]);
+	e->loop = the_loop;
+	TAILQ_INIT(&e->ctrls);
+	TAILQ_INIT(&e->half_open);
+	TAILQ_INIT(&e->strangers);
+	STAILQ_INIT(&e->dead);
+	timer_init(&e->reaper, e->loop, reaper_cb, e);
+	timer_init(&e->stop_timer, e->loop, stop_cb, e);
+	snprintf(e->node, sizeof e->node, "%s", node);
+	e->boot_id = 0x1000 + i;
+	e->config = parse_config(&f, "host");
+	assert_non_null(e->config);
+	assert_int_equal(pool_addresses(e->config, &addresses), 0);
+	e->pool = pool_new(&addresses);
+	ip_list_fini(&addresses);
+	e->by_call = calloc(65536, sizeof(struct session *));
+	e->limit = log_limit_new(1, 16);
+	e->quiet = log_limit_new(1, 16);
+	e->max_sockets = 2000;
+	e->priv = (struct priv *)(void *)e;
+	e->dp = (struct dataplane *)(void *)e;
+	opening = &gw[i];
+	assert_int_equal(takeover_init(e, 5), 0);
+}
+
+static int
+setup(void **state)
+{
+	the_loop = loop_new_virtual();
+	n_clients = 0;
+	memset(clients, 0, sizeof clients);
+	open_gateway(0, "gw1");
+	open_gateway(1, "gw2");
+	return engine_promote(&gw[0].e, 1, NULL, NULL);
+}
+
+static int
+teardown(void **state)
+{
+	for (unsigned i = 0; i < 2; i++)
+		engine_fini(&gw[i].e);
+	for (struct dp_session *d = dps, *next; d != NULL; d = next) {
+		next = d->next;
+		free(d);
+	}
+	dps = NULL;
+	for (unsigned i = 0; i < n_clients; i++) {
+		ppp_free(clients[i].ppp);
+		close(clients[i].fd);
+		for (struct frame *f; (f = clients[i].to_client) != NULL; free(f))
+			clients[i].to_client = f->next;
+		for (struct frame *f; (f = clients[i].to_gateway) != NULL; free(f))
+			clients[i].to_gateway = f->next;
+	}
+	loop_free(the_loop);
+	return 0;
+}
+
+static struct ctrl *
+ctrl_of(struct engine *e, uint16_t port)
+{
+	struct ctrl *c;
+
+	TAILQ_FOREACH(c, &e->ctrls, entry)
+	if (c->tcp.peer_port == port)
+		return c;
+	return NULL;
+}
+
+static void
+say(struct gateway *g, struct client *c, const struct pptp_message *m)
+{
+	uint8_t buf[PPTP_MESSAGE_MAX];
+	struct wr w = wr_init(buf, sizeof buf);
+	struct ctrl *ctrl = ctrl_of(&g->e, (uint16_t)(40000 + (c - clients)));
+
+	assert_non_null(ctrl);
+	assert_int_equal(pptp_encode(m, &w), 0);
+	assert_int_equal(send(c->fd, buf, wr_len(&w), MSG_NOSIGNAL), (ssize_t)wr_len(&w));
+	ctrl->io.cb(IO_READ, ctrl->io.arg);
+}
+
+/* The next message from the gateway; type 0 = none, 255 = the connection is closed. */
+static struct pptp_message
+hear(struct client *c)
+{
+	struct pptp_message m = {0};
+	uint8_t buf[PPTP_MESSAGE_MAX];
+	ssize_t n = recv(c->fd, buf, 2, MSG_DONTWAIT | MSG_PEEK);
+
+	if (n <= 0) {
+		m.type = n == 0 ? 255 : 0;
+		return m;
+	}
+	n = recv(c->fd, buf, (size_t)buf[0] << 8 | buf[1], MSG_DONTWAIT);
+	assert_int_equal(pptp_parse(buf, (size_t)n, &m), 0);
+	return m;
+}
+
+/* A client dials gateway g and logs in. */
+static struct client *
+dial(struct gateway *g)
+{
+	struct client *c = &clients[n_clients];
+	static char names[CLIENTS_MAX][16];
+	struct pptp_message m;
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	c->fd = fds[0];
+	c->at = g;
+	snprintf(names[n_clients], sizeof names[0], "user%u", n_clients);
+	ppp_config_defaults(&c->config);
+	c->config.name = names[n_clients];
+	c->config.password = "secret";
+	c->config.echo_interval_s = 0;
+	c->ppp = ppp_new(the_loop, &c->config, &peer_ops, c);
+	ctrl_accept(&g->e, fds[1],
+	    &(struct tcp_snapshot){.peer_ip = CLIENT_IP,
+		.peer_port = (uint16_t)(40000 + n_clients),
+		.local_ip = 0xc633640a,
+		.local_port = 1723});
+	n_clients++;
+	say(g, c, &(struct pptp_message){.type = PPTP_SCCRQ, .version = PPTP_VERSION});
+	assert_int_equal(hear(c).type, PPTP_SCCRP);
+	dialing = c;
+	say(g, c, &(struct pptp_message){.type = PPTP_OCRQ, .call_id = 7, .window = 64});
+	dialing = NULL;
+	m = hear(c);
+	assert_int_equal(m.type, PPTP_OCRP);
+	c->call_id = m.call_id;
+	ppp_open(c->ppp);
+	return c;
+}
+
+static struct session *
+session_at(struct gateway *g, const struct client *c)
+{
+	return g->e.by_call[c->call_id];
+}
+
+static struct client *
+up_client(struct gateway *g)
+{
+	struct client *c = dial(g);
+
+	run(5);
+	assert_true(c->up);
+	assert_true(session_at(g, c)->up);
+	return c;
+}
+
+static struct replica_status
+status_of(unsigned i)
+{
+	struct replica_status st;
+
+	replica_get_status(gw[i].e.replica, &st);
+	return st;
+}
+
+static void
+in_step(void)
+{
+	join_streams();
+	run(50);
+	assert_int_equal(status_of(0).state, REPLICA_IN_SYNC);
+	assert_true(status_of(1).in_step);
+}
+
+/* Its machine is gone: nothing of it is heard any more. */
+static void
+power_off(unsigned i)
+{
+	gw[i].frozen = true;
+	for (unsigned n = 0; n < n_clients; n++)
+		if (clients[n].dp != NULL && clients[n].dp->gw == &gw[i])
+			clients[n].dp = NULL;
+	gw[i].io.connected = false;
+	gw[i].io.len = 0;
+	cut_stream(1 - i);
+}
+
+static void
+count_cb(void *arg, int err)
+{
+	assert_int_equal(err, 0);
+	++*(unsigned *)arg;
+}
+
+/* ---- tests ---- */
+
+static void
+test_a_session_goes_on(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+	struct session *old = session_at(&gw[0], c), *s;
+	struct record_identity identity = old->identity;
+	uint64_t id = old->id, began = old->started_ms;
+	uint32_t address = old->address, sent;
+	unsigned answered = 0;
+
+	in_step();
+	assert_int_equal(gw[1].call_adds, 1);
+	assert_int_equal(gw[1].route_adds, 1);
+	assert_int_equal(gw[1].served, 0);
+	assert_int_equal(pool_used(gw[1].e.pool), 1);
+	sent = c->dp->st.tx_seq;
+	power_off(0);
+	assert_int_equal(engine_promote(&gw[1].e, 2, count_cb, &answered), 0);
+	run(20);
+	assert_int_equal(answered, 1);
+	assert_true(gw[1].listening);
+	s = session_at(&gw[1], c);
+	assert_non_null(s);
+	assert_true(s->up);
+	assert_true(s->id == id);
+	assert_int_equal(s->address, address);
+	assert_true(pool_owner(gw[1].e.pool, address) == s);
+	assert_memory_equal(&s->identity, &identity, sizeof identity);
+	assert_in_range(s->started_ms, began - 2000, began + 2000);
+	assert_int_equal(s->peer_call_id, 7);
+	/* nothing was taken down and put up again; the address is served from now on */
+	assert_int_equal(gw[1].call_adds, 1);
+	assert_int_equal(gw[1].call_dels, 0);
+	assert_int_equal(gw[1].route_dels, 0);
+	assert_int_equal(gw[1].served, 1);
+	/* at the mark, odd keys only, the link as it was; it spoke first and was answered */
+	assert_non_null(c->dp);
+	assert_true(c->dp->up);
+	assert_in_range(c->dp->c.state == NULL ? 0 : c->dp->st.tx_seq, sent, sent + 200);
+	assert_int_equal(c->dp->st.gate.high, KEYS_ODD);
+	assert_int_equal(c->dp->st.tx.index % 2, 1);
+	run(1100);
+	assert_in_range(c->echoes, 1, 2);
+	assert_true(c->up);
+	/* the control connection too */
+	assert_int_equal(gw[1].restores, 1);
+	assert_int_equal(gw[1].e.restoring, 0);
+	say(&gw[1], c, &(struct pptp_message){.type = PPTP_ECHO_RQ, .echo_id = 77});
+	run(400);
+	assert_int_equal(hear(c).type, PPTP_ECHO_RP);
+}
+
+static void
+test_many_in_slices(void **state)
+{
+	unsigned answered = 0;
+
+	for (unsigned i = 0; i < 300; i++)
+		dial(&gw[0]);
+	run(20);
+	assert_int_equal(gw[0].e.stats.sessions_up, 300);
+	in_step();
+	run(500);
+	assert_int_equal(status_of(1).sessions, 300);
+	power_off(0);
+	assert_int_equal(engine_promote(&gw[1].e, 2, count_cb, &answered), 0);
+	assert_int_equal(answered, 0); /* it would have blocked the loop */
+	assert_true(takeover_restoring(&gw[1].e) > 0);
+	assert_int_equal(engine_promote(&gw[1].e, 2, count_cb, &answered), 0);
+	run(5);
+	assert_int_equal(answered, 2);
+	assert_int_equal(gw[1].e.n_sessions, 300);
+	run(1200);
+	for (unsigned i = 0; i < n_clients; i++) {
+		assert_in_range(clients[i].echoes, 1, 2);
+		assert_true(clients[i].up);
+	}
+	assert_int_equal(gw[1].e.n_ctrls, 300);
+	assert_int_equal(gw[1].call_dels, 0);
+}
+
+static void
+test_demotion_says_nothing(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+
+	in_step();
+	assert_int_equal(engine_demote(&gw[0].e, 1, NULL, NULL), 0);
+	assert_true(gw[0].frozen);
+	run(50);
+	assert_int_equal(hear(c).type, 255); /* closed: the stand-in's silent close */
+	assert_int_equal(gw[0].silent_closes, 1);
+	assert_int_equal(gw[0].told, 0);
+	assert_int_equal(gw[0].e.n_sessions, 0);
+	assert_int_equal(gw[0].e.n_held, 0);
+	assert_int_equal(pool_used(gw[0].e.pool), 0);
+	assert_int_equal(gw[0].call_dels, 1);
+	assert_int_equal(status_of(1).sessions, 1); /* the copy is not told that it went */
+	assert_int_equal(engine_promote(&gw[1].e, 2, NULL, NULL), 0);
+	run(50);
+	assert_int_equal(gw[1].e.n_sessions, 1);
+	join_streams();
+	run(200);
+	assert_int_equal(status_of(1).state, REPLICA_IN_SYNC);
+	assert_int_equal(status_of(0).sessions, 1);
+	assert_int_equal(pool_used(gw[0].e.pool), 1);
+	assert_int_equal(gw[0].call_adds, 2);
+	power_off(1); /* and back */
+	assert_int_equal(engine_promote(&gw[0].e, 3, NULL, NULL), 0);
+	run(50);
+	assert_int_equal(gw[0].e.n_sessions, 1);
+	assert_true(session_at(&gw[0], c)->up);
+}
+
+static void
+test_stale_ones_are_dropped(void **state)
+{
+	uint64_t cut;
+
+	up_client(&gw[0]);
+	in_step();
+	cut = status_of(0).cut;
+	assert_int_equal(replica_stale(gw[1].e.replica, cut, 1), 0);
+	cut_stream(0);
+	assert_int_equal(engine_promote(&gw[1].e, 2, NULL, NULL), 0);
+	run(20);
+	assert_int_equal(gw[1].e.n_sessions, 0);
+	assert_int_equal(gw[1].e.n_ctrls, 0);
+	assert_int_equal(gw[1].e.takeover->stale, 1);
+	assert_int_equal(gw[1].call_dels, 1);
+	assert_int_equal(gw[1].route_dels, 1);
+	assert_int_equal(pool_used(gw[1].e.pool), 0);
+	assert_true(gw[1].listening);
+}
+
+static void
+test_the_end_with_and_without_a_standby(void **state)
+{
+	struct client *c = up_client(&gw[0]), *d;
+
+	in_step();
+	stop_serving(&gw[1].e); /* a standby: not a word, and its copy is of no concern */
+	assert_int_equal(gw[1].told, 0);
+	stop_serving(&gw[0].e);
+	assert_true(gw[0].frozen);
+	run(10);
+	assert_int_equal(hear(c).type, 255);
+	assert_int_equal(gw[0].silent_closes, 1);
+	teardown(NULL);
+	setup(NULL);
+	d = up_client(&gw[0]);
+	stop_serving(&gw[0].e);
+	assert_false(gw[0].frozen);
+	assert_int_equal(hear(d).type, PPTP_CDN);
+	assert_int_equal(hear(d).type, PPTP_STOP_RQ);
+}
+
+static void
+test_the_lower_epoch_yields(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+
+	in_step();
+	cut_stream(0);
+	cut_stream(1);
+	assert_int_equal(engine_promote(&gw[1].e, 5, NULL, NULL), 0);
+	run(20);
+	assert_int_equal(gw[1].e.n_sessions, 1);
+	assert_int_equal(gw[0].e.role, ROLE_ACTIVE);
+	join_streams();
+	run(1);
+	assert_int_equal(gw[0].e.role, ROLE_STANDBY);
+	assert_true(gw[0].frozen);
+	assert_true(takeover_yielded(&gw[0].e) == 5);
+	run(50);
+	assert_int_equal(gw[0].e.n_sessions, 0);
+	assert_false(gw[0].listening);
+	assert_int_equal(gw[0].told, 0);
+	assert_int_equal(gw[1].e.role, ROLE_ACTIVE);
+	assert_true(c->dp != NULL && c->dp->gw == &gw[1]);
+	/* a promotion below what it has heard of is refused, at the same it is the lower name's */
+	assert_int_equal(engine_promote(&gw[0].e, 4, NULL, NULL), -1);
+	assert_int_equal(errno, ESTALE);
+}
+
+/* New keys: what the standby holds is of no use until the link is up again. */
+static void
+test_renegotiation(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+	struct session *s = session_at(&gw[0], c);
+	struct session_record r;
+
+	in_step();
+	assert_true(s->replica.member);
+	ppp_renegotiate(c->ppp);
+	run(20);
+	assert_true(c->up && s->up && s->replica.member);
+	assert_int_equal(status_of(1).sessions, 1);
+	assert_int_equal(
+	    mirror_session_record(mirror_next_session(replica_mirror(gw[1].e.replica), NULL), &r),
+	    0);
+	assert_memory_equal(r.mppe_tx.master, c->dp->st.tx.master, 16);
+	session_record_wipe(&r);
+	power_off(0);
+	assert_int_equal(engine_promote(&gw[1].e, 2, NULL, NULL), 0);
+	run(20);
+	assert_int_equal(gw[1].e.n_sessions, 1);
+}
+
+/* The client ends its call: the copy goes with it. */
+static void
+test_the_end_of_a_call_reaches_the_copy(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+
+	in_step();
+	say(&gw[0], c, &(struct pptp_message){.type = PPTP_CCRQ, .call_id = 7});
+	run(50);
+	assert_int_equal(status_of(1).sessions, 0);
+	assert_int_equal(gw[1].call_dels, 1);
+	assert_int_equal(gw[1].route_dels, 1);
+	assert_int_equal(pool_used(gw[1].e.pool), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_a_session_goes_on, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_many_in_slices, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_demotion_says_nothing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_stale_ones_are_dropped, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_the_end_with_and_without_a_standby, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_the_lower_epoch_yields, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_renegotiation, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_the_end_of_a_call_reaches_the_copy, setup, teardown),
+	};
+
+	log_init("test", -1, false);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
