@@ -76,6 +76,7 @@ struct ctrl {
 	unsigned restore_tries;
 	uint64_t restore_since_ms, restore_at_ms; /* RESTORE_LATER */
 	struct watch *watch;                      /* not proven in step with its client yet */
+	bool outrun; /* the client has more from us than we know of: say nothing */
 	struct session_list sessions;
 	unsigned n_sessions;
 	const char *close_reason; /* a literal */

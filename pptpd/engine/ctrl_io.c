@@ -90,7 +90,7 @@ flush_out(struct ctrl *c)
 {
 	ssize_t n;
 
-	if (c->fd < 0)
+	if (c->fd < 0 || c->outrun)
 		return;
 	while (c->out_clear > 0) {
 		n = send(c->fd, c->out, c->out_clear, MSG_NOSIGNAL | MSG_DONTWAIT);

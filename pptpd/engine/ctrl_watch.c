@@ -91,6 +91,7 @@ ctrl_watch(struct ctrl *c)
 		    &w->buckets[bucket_number(c->tcp.peer_ip, c->tcp.peer_port)], x, bucket_entry);
 	}
 	x->hole = (struct hole){0};
+	c->outrun = false;
 	x->asked_ms = loop_now_ms(c->engine->loop);
 	x->probes = 0;
 }
@@ -105,6 +106,7 @@ ctrl_unwatch(struct ctrl *c)
 	TAILQ_REMOVE(&c->engine->watcher->all, x, entry);
 	LIST_REMOVE(x, bucket_entry);
 	c->watch = NULL;
+	c->outrun = false;
 	free(x);
 }
 
@@ -221,6 +223,7 @@ hear_cb(int events, void *arg)
 	uint64_t now = loop_now_ms(w->engine->loop);
 	uint8_t packet[PACKET_MAX];
 	struct hole_segment s;
+	enum hole_verdict v;
 	struct watch *x;
 	ssize_t n;
 
@@ -231,8 +234,9 @@ hear_cb(int events, void *arg)
 			return;
 		if (!hole_parse(packet, (size_t)n, &s) || (x = find_watch(w, &s)) == NULL)
 			continue;
-		act_on(
-		    x, hole_hear(&x->hole, &s, next_expected(x->ctrl), next_given(x->ctrl), now));
+		v = hole_hear(&x->hole, &s, next_expected(x->ctrl), next_given(x->ctrl), now);
+		x->ctrl->outrun = x->hole.ahead;
+		act_on(x, v);
 	}
 }
 

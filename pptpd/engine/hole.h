@@ -34,9 +34,10 @@ enum hole_verdict {
 };
 
 struct hole {
-	bool heard;    /* the client has said something */
-	bool missing;  /* it is beyond what we expect; the lowest such number */
-	bool ahead;    /* it has acknowledged more than we sent; the highest such number */
+	bool heard;   /* the client has said something */
+	bool missing; /* it is beyond what we expect; the lowest such number */
+	bool ahead; /* it has acknowledged more than we sent, the highest such number; what we said
+		       now would be taken for what it has: say nothing */
 	bool in_place; /* while it is ahead: its own numbers are in step */
 	uint32_t lowest, ack;
 	uint64_t since_ms; /* of the first sign */

@@ -294,7 +294,8 @@ static const struct tcp_snapshot snapshot = {.peer_ip = PEER,
     .peer_port = 40000,
     .local_port = 1723,
     .snd0 = 0xfffffff0,
-    .rcv0 = 0xffffff00};
+    .rcv0 = 0xffffff00,
+    .tsval = 1000};
 
 static void
 say_bytes(struct client *c, const void *bytes, size_t len)
@@ -703,6 +704,7 @@ test_restored(void **state)
 	say(&peer, PPTP_ECHO_RQ, 42);
 	expect(&peer, PPTP_ECHO_RP);
 	ctrl_record(c, &r);
+	assert_int_equal(r.tcp.tsval, snapshot.tsval + TCP_TSVAL_AHEAD_MS);
 	assert_int_equal(r.rx_bytes, 316);
 	assert_int_equal(r.acked_bytes + r.tail_len, 256);
 	assert_int_equal(r.id, 40000);
@@ -926,6 +928,7 @@ test_hole(void **state)
 	assert_int_equal(fake.n_asked, 2);
 	assert_int_equal(t->rcv, snapshot.rcv0 + 300 + 16);
 	assert_int_equal(t->snd + t->tail_len, snapshot.snd0 + 220);
+	assert_int_equal(t->tcp.tsval, snapshot.tsval + TCP_TSVAL_AHEAD_MS);
 	c = answer();
 	assert_int_equal(hear(&c).echo_id, 42);
 	segment(c.ctrl, 0, 0);
@@ -975,6 +978,25 @@ test_client_is_ahead(void **state)
 	c = answer();
 	segment(c.ctrl, 0, 0);
 	assert_int_equal(eng.stats.holes_repaired, 1);
+	close(old.fd);
+	close(c.fd);
+}
+
+/* While the client is ahead, what we say would be taken for what it has. */
+static void
+test_nothing_is_said_to_a_client_ahead(void **state)
+{
+	struct client old = restored_client(), c;
+
+	segment(old.ctrl, 16, 20); /* something of its own is on its way, perhaps */
+	ctrl_send(old.ctrl, &(struct pptp_message){.type = PPTP_ECHO_RQ, .echo_id = 6});
+	expect(&old, 0);
+	loop_advance(eng.loop, HOLE_WAIT_MS + WATCH_TICK);
+	assert_int_equal(fake.n_asked, 2);
+	assert_int_equal(fake.asked[1].what.snd, snapshot.snd0 + 240);
+	c = answer();
+	expect(&c, PPTP_ECHO_RQ);
+	expect(&c, PPTP_ECHO_RP); /* to the one that it missed */
 	close(old.fd);
 	close(c.fd);
 }
@@ -1056,6 +1078,7 @@ main(void)
 	    TEST(test_hole),
 	    TEST(test_hole_across_messages),
 	    TEST(test_client_is_ahead),
+	    TEST(test_nothing_is_said_to_a_client_ahead),
 	    TEST(test_beyond_repair),
 	    TEST(test_foreign_segments),
 	    TEST(test_no_ear),
