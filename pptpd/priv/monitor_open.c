@@ -28,6 +28,8 @@
 #include "pptpd/priv/sock_diag.h"
 #include "pptpd/wire/pptp.h"
 
+#define PAIR_USER "pptp-ha" /* whom the pair's own programs run as */
+
 #define TUN_NAME      "pppha0"
 #define NOFILE_WANTED 65536
 #define ORPHAN_TRIES  100 /* of 20 ms: an engine whose monitor was killed is about to die */
@@ -38,7 +40,7 @@ static int
 find_user(struct monitor *m)
 {
 	const char *wanted = m->o->user;
-	struct passwd *pw = getpwnam(wanted != NULL ? wanted : "pptp-ha");
+	struct passwd *pw = getpwnam(wanted != NULL ? wanted : PAIR_USER);
 
 	if (pw == NULL && wanted == NULL)
 		pw = getpwnam("nobody");
@@ -152,10 +154,11 @@ somebody_answers(const struct sockaddr_un *sa)
 	return true;
 }
 
-/* made: where the path goes once the socket is ours to remove. */
+/* made: where the path goes once the socket is ours to remove. group: who may connect, -1 = root
+ * only. */
 static int
-open_unix_socket(
-    const struct monitor *m, const char *path, int *fd, char made[static sizeof(m->socket_path)])
+open_unix_socket(const struct monitor *m, const char *path, gid_t group, int *fd,
+    char made[static sizeof(m->socket_path)])
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	mode_t mask;
@@ -178,8 +181,7 @@ open_unix_socket(
 	if (rc < 0)
 		goto failed;
 	memcpy(made, sa.sun_path, sizeof(sa.sun_path));
-	/* Our own user's other programs may ask; those of a shared one may not. */
-	if (strcmp(m->user, "nobody") != 0 && chown(sa.sun_path, (uid_t)-1, m->gid) < 0)
+	if (group != (gid_t)-1 && chown(sa.sun_path, (uid_t)-1, group) < 0)
 		goto failed;
 	if (listen(*fd, 64) == 0)
 		return 0;
@@ -188,12 +190,20 @@ failed:
 	return -1;
 }
 
+/*
+ * Our own user's other programs may ask us; those of a shared one may not. The replica stream is
+ * carried by `hagent link` and `hagent serve`, which run as the pair's user whatever ours is.
+ */
 static int
 open_sockets(struct monitor *m)
 {
-	if (open_unix_socket(m, "/run/pptp-ha/pptpd.sock", &m->control_fd, m->socket_path) < 0)
+	const struct passwd *pair = getpwnam(PAIR_USER);
+	gid_t own = strcmp(m->user, "nobody") != 0 ? m->gid : (gid_t)-1;
+
+	if (open_unix_socket(m, "/run/pptp-ha/pptpd.sock", own, &m->control_fd, m->socket_path) < 0)
 		return -1;
-	return open_unix_socket(m, "/run/pptp-ha/replica.sock", &m->replica_fd, m->replica_path);
+	return open_unix_socket(m, "/run/pptp-ha/replica.sock", pair != NULL ? pair->pw_gid : own,
+	    &m->replica_fd, m->replica_path);
 }
 
 /* Tunnel side */
