@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Unreachable messages.
+ * The ICMP socket.
  */
 #include "tests/client/icmp_io.h"
 
@@ -10,69 +10,25 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/cursor.h"
 #include "common/log.h"
 #include "tests/client/control.h"
 #include "tests/client/session.h"
+#include "tests/client/unreachable.h"
 
 #define PACKET_MAX 2048
 #define BATCH      64
-
-bool
-icmp_is_final(uint8_t code)
-{
-	/* protocol, port; network or host unknown, isolated, forbidden; filtered, precedence */
-	static const uint16_t final = 1u << 2 | 1u << 3 | 0x1fu << 6 | 7u << 13;
-
-	return code < 16 && (final >> code & 1) != 0;
-}
-
-static bool
-ip_header(struct rd *r, uint8_t *protocol, uint32_t *source, uint32_t *target)
-{
-	uint8_t version_ihl = rd_u8(r);
-	size_t header = (size_t)(version_ihl & 15) * 4;
-
-	rd_skip(r, 8);
-	*protocol = rd_u8(r);
-	rd_skip(r, 2);
-	*source = rd_u32(r);
-	*target = rd_u32(r);
-	rd_skip(r, header > 20 ? header - 20 : 0);
-	return rd_ok(r) && version_ihl >> 4 == 4 && header >= 20;
-}
-
-bool
-icmp_parse(const uint8_t *packet, size_t len, struct unreachable *u)
-{
-	struct rd r = rd_init(packet, len);
-	uint8_t protocol, type;
-	uint32_t to;
-
-	*u = (struct unreachable){0};
-	if (!ip_header(&r, &protocol, &u->from, &to) || protocol != IPPROTO_ICMP)
-		return false;
-	type = rd_u8(&r);
-	u->code = rd_u8(&r);
-	rd_skip(&r, 6);
-	if (!rd_ok(&r) || type != ICMP_DEST_UNREACH ||
-	    !ip_header(&r, &u->protocol, &u->source, &u->target))
-		return false;
-	u->source_port = u->protocol == IPPROTO_TCP ? rd_u16(&r) : 0;
-	return rd_ok(&r);
-}
 
 static void
 input(struct client *c, const uint8_t *packet, size_t len)
 {
 	struct unreachable u;
 
-	if (!icmp_parse(packet, len, &u) || u.target != c->o->server ||
+	if (!unreachable_parse(packet, len, &u) || u.target != c->o->server ||
 	    (u.protocol != IPPROTO_GRE && u.protocol != IPPROTO_TCP))
 		return;
-	c->unreachables[icmp_is_final(u.code) ? (u.protocol == IPPROTO_GRE ? 0 : 1) : 2]++;
+	c->unreachables[unreachable_is_final(u.code) ? (u.protocol == IPPROTO_GRE ? 0 : 1) : 2]++;
 	log_debug("unreachable code=%u protocol=%u from=%08x", u.code, u.protocol, u.from);
-	if (!c->o->strict || u.protocol != IPPROTO_GRE || !icmp_is_final(u.code))
+	if (!c->o->strict || u.protocol != IPPROTO_GRE || !unreachable_is_final(u.code))
 		return;
 	/* A raw socket knows no call ids: all calls of this address are hit. */
 	for (unsigned i = 0; i < c->n_sessions; i++)
