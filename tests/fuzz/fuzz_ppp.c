@@ -5,7 +5,8 @@
  * A server's link under a script: frames of any protocol, the clock, and what the owner may do.
  * A frame step may have its identifier and length put right, or ack what the link asked last, so
  * that inputs get past authentication and into the open link. Whatever comes: what is sent is well
- * framed and fits, up and down alternate, keys precede every opening of CCP, the end comes once.
+ * framed and fits, up and down alternate, keys precede every opening of CCP, the end comes once. An
+ * open link may be replaced by one that continues it, and no other may.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct run {
 	struct loop *loop;
+	const struct ppp_config *config;
 	struct ppp *p;
+	bool moving;
 	unsigned keys, ups, downs, ends, ccp_openings;
 	bool ccp_open;
 	uint8_t request[4][256]; /* the link's last Configure-Request or Challenge, by step */
@@ -60,7 +63,7 @@ on_send(void *arg, uint16_t protocol, const uint8_t *payload, size_t len)
 	struct run *run = arg;
 	int step = step_of(protocol);
 
-	must(run->ends == 0);
+	must(run->ends == 0 && !run->moving);
 	must(len >= 4 && len <= 1500);
 	must((size_t)(payload[2] << 8 | payload[3]) == len);
 	if (payload[0] == 1 && len <= sizeof(run->request[0])) {
@@ -199,11 +202,34 @@ step_ack(struct run *run, uint8_t which)
 }
 
 static void
+move(struct run *run)
+{
+	struct ppp *p = ppp_new(run->loop, run->config, &ops, run);
+	struct ppp_state before, after;
+
+	must(p != NULL);
+	ppp_get_state(run->p, &before);
+	run->moving = true;
+	if (ppp_restore(p, &before, 0x8000) < 0) {
+		must(!before.up);
+		ppp_free(p);
+	} else {
+		must(before.up);
+		ppp_get_state(p, &after);
+		must(after.our_magic == before.our_magic && after.peer_magic == before.peer_magic);
+		must(after.lcp_id == before.lcp_id && after.mtu == before.mtu && after.up);
+		ppp_free(run->p);
+		run->p = p;
+	}
+	run->moving = false;
+}
+
+static void
 step_owner(struct run *run, uint8_t what)
 {
 	static const uint8_t ipv6[] = {0x60};
 
-	switch (what % 5) {
+	switch (what % 7) {
 	case 0:
 		ppp_alive(run->p);
 		break;
@@ -218,6 +244,12 @@ step_owner(struct run *run, uint8_t what)
 		break;
 	case 4:
 		ppp_unknown_protocol(run->p, PPP_IPV6, ipv6, sizeof(ipv6), true);
+		break;
+	case 5:
+		ppp_echo_now(run->p);
+		break;
+	case 6:
+		move(run);
 		break;
 	}
 }
@@ -265,6 +297,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	c.dns[0] = 0x08080808;
 	c.echo_interval_s = 30;
 	c.echo_failure = 4;
+	run.config = &c;
 	run.p = ppp_new(run.loop, &c, &ops, &run);
 	must(run.loop != NULL && run.p != NULL);
 	ppp_open(run.p);
