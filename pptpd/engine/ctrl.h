@@ -34,7 +34,8 @@ enum ctrl_restore {   /* of a continued connection's socket */
 	RESTORE_LATER, /* it failed: again in a moment */
 };
 
-struct watch; /* ctrl_restore.c */
+struct watch; /* ctrl_watch.c */
+struct probe;
 
 struct ctrl {
 	TAILQ_ENTRY(ctrl) entry;
@@ -76,14 +77,16 @@ struct ctrl {
 	unsigned restore_tries;
 	uint64_t restore_since_ms, restore_at_ms; /* RESTORE_LATER */
 	struct watch *watch;                      /* not proven in step with its client yet */
-	bool outrun; /* the client has more from us than we know of: say nothing */
+	struct probe *probe; /* the monitor has the socket for a moment: no reading, no writing */
+	bool outrun;         /* the client has more from us than we know of: say nothing */
 	struct session_list sessions;
 	unsigned n_sessions;
 	const char *close_reason; /* a literal */
 	uint8_t stop_reason;
-	int closing_fd;        /* while the standby is told, or the monitor marks it; else -1 */
-	bool marking, reaping; /* the monitor has it; the reaper */
-	bool silent;           /* nothing more is to be said */
+	int closing_fd; /* while the standby is told, or the monitor marks it; else -1 */
+	bool finishing, marking,
+	    reaping; /* a probe is waited for; the monitor has it; the reaper */
+	bool silent; /* nothing more is to be said */
 	struct reap reap;
 	char name[24]; /* "198.51.100.100:40000", for the log */
 };

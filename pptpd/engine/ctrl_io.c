@@ -90,7 +90,7 @@ flush_out(struct ctrl *c)
 {
 	ssize_t n;
 
-	if (c->fd < 0 || c->outrun)
+	if (c->fd < 0 || c->outrun || c->probe != NULL)
 		return;
 	while (c->out_clear > 0) {
 		n = send(c->fd, c->out, c->out_clear, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -105,6 +105,15 @@ flush_out(struct ctrl *c)
 		c->out = NULL;
 	}
 	io_want(&c->io, IO_READ | (c->out_clear > 0 ? IO_WRITE : 0));
+}
+
+void
+ctrl_resume(struct ctrl *c)
+{
+	if (c->fd < 0)
+		return;
+	io_want(&c->io, IO_READ);
+	flush_out(c);
 }
 
 bool
@@ -272,6 +281,8 @@ ctrl_io_cb(int events, void *arg)
 {
 	struct ctrl *c = arg;
 
+	if (c->probe != NULL)
+		return;
 	if (events & IO_WRITE)
 		flush_out(c);
 	if (events & IO_READ)

@@ -77,6 +77,7 @@ free_ctrl(void *object)
 	struct ctrl *c = object;
 
 	LIST_REMOVE(c, bucket_entry);
+	ctrl_forget_probe(c);
 	c->engine->n_sockets--;
 	engine_config_unref(c->config);
 	free(c->out);
@@ -132,6 +133,9 @@ void
 ctrl_finish(struct ctrl *c)
 {
 	timer_cancel(&c->timer);
+	c->finishing = c->probe != NULL;
+	if (c->finishing)
+		return;
 	ctrl_unreplicate(c);
 	if (c->closing_fd < 0) {
 		release_ctrl(c);

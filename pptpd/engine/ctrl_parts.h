@@ -57,6 +57,8 @@ void ctrl_stranger(struct ctrl *c);
 void ctrl_socket_options(int fd);
 void ctrl_io_cb(int events, void *arg);
 void ctrl_room_cb(void *arg);
+/* The socket is ours again: goes on reading, and writes what may be written. */
+void ctrl_resume(struct ctrl *c);
 /* Something was read or is to be written: the standby is told, or it is written. */
 void ctrl_settle(struct ctrl *c);
 /* Bytes of what was written that the kernel has not seen acknowledged, as far as we have them. */
@@ -84,8 +86,9 @@ void ctrl_late_socket(struct ctrl *c, int fd); /* ctrl_life.c: it came for one t
 
 /* Opens the ear; then, or when that has failed, ready(e) is called. */
 void ctrl_watch_start(struct engine *e, void (*ready)(struct engine *e));
-void ctrl_watch(struct ctrl *c);   /* its socket is being restored */
-void ctrl_unwatch(struct ctrl *c); /* harmless if it is not watched */
+void ctrl_watch(struct ctrl *c);        /* its socket is being restored */
+void ctrl_unwatch(struct ctrl *c);      /* harmless if it is not watched */
+void ctrl_forget_probe(struct ctrl *c); /* it is freed */
 void ctrl_watch_stop(struct engine *e);
 void ctrl_watch_free(struct engine *e);
 

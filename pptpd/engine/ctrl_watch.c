@@ -36,6 +36,12 @@ struct watch {
 	unsigned probes, repairs;
 };
 
+struct probe {
+	LIST_ENTRY(probe) entry;
+	struct watcher *watcher;
+	struct ctrl *ctrl; /* NULL: it is gone */
+};
+
 struct watcher {
 	struct engine *engine;
 	LIST_HEAD(, watch) buckets[WATCH_BUCKETS];
@@ -46,6 +52,7 @@ struct watcher {
 	struct io io;
 	struct timer tick;
 	uint64_t until_ms;
+	LIST_HEAD(, probe) probes;
 	unsigned probing;
 };
 
@@ -169,7 +176,7 @@ repair(struct watch *x)
 		 snd = hole_snd(&x->hole, next_given(c));
 	size_t lost;
 
-	if (next_expected(c) != c->tcp.rcv0 + c->rx_bytes)
+	if (c->probe != NULL || next_expected(c) != c->tcp.rcv0 + c->rx_bytes)
 		return; /* there is something to read first */
 	if (x->repairs++ == REPAIRS_MAX) {
 		ctrl_close(c, "out of step with its client after the takeover");
@@ -277,23 +284,50 @@ ear_opened(void *arg, int fd, int err)
 static void
 probed(void *arg, int err)
 {
-	struct watcher *w = arg;
+	struct probe *p = arg;
+	struct ctrl *c = p->ctrl;
 
 	(void)err;
-	w->probing--;
+	p->watcher->probing--;
+	LIST_REMOVE(p, entry);
+	free(p);
+	if (c == NULL)
+		return;
+	c->probe = NULL;
+	if (c->finishing)
+		ctrl_finish(c);
+	else
+		ctrl_resume(c);
+}
+
+void
+ctrl_forget_probe(struct ctrl *c)
+{
+	if (c->probe != NULL)
+		c->probe->ctrl = NULL;
+	c->probe = NULL;
 }
 
 /* Not a word since it was restored: the window probe, or the answer, was lost. */
 static void
 probe(struct watcher *w, struct watch *x, uint64_t now)
 {
-	if (x->hole.heard || x->ctrl->fd < 0 || x->probes == PROBES_MAX ||
+	struct ctrl *c = x->ctrl;
+	struct probe *p;
+
+	if (x->hole.heard || c->fd < 0 || c->probe != NULL || x->probes == PROBES_MAX ||
 	    now - x->asked_ms < PROBE_AGAIN || w->probing >= PROBES_SLICE)
 		return;
+	if ((p = calloc(1, sizeof *p)) == NULL)
+		return;
+	*p = (struct probe){.watcher = w, .ctrl = c};
+	LIST_INSERT_HEAD(&w->probes, p, entry);
+	c->probe = p;
+	io_want(&c->io, 0);
 	x->asked_ms = now;
 	x->probes++;
 	w->probing++;
-	priv_probe(w->engine->priv, x->ctrl->fd, probed, w);
+	priv_probe(w->engine->priv, c->fd, probed, p);
 }
 
 static void
@@ -360,7 +394,13 @@ ctrl_watch_stop(struct engine *e)
 void
 ctrl_watch_free(struct engine *e)
 {
+	struct probe *p;
+
 	ctrl_watch_stop(e);
+	while (e->watcher != NULL && (p = LIST_FIRST(&e->watcher->probes)) != NULL) {
+		LIST_REMOVE(p, entry);
+		free(p);
+	}
 	free(e->watcher);
 	e->watcher = NULL;
 }

@@ -42,6 +42,9 @@ static struct {
 	} asked[ASKED_MAX];
 	unsigned n_asked, answered;
 	priv_fd_fn *ear_done;
+	bool hold_probe;
+	priv_done_fn *probe_done;
+	void *probe_arg;
 	void *ear_arg;
 	int ear; /* our end of the raw socket */
 	unsigned probes, silent_closes, marks, sessions_closed;
@@ -71,7 +74,10 @@ priv_probe(struct priv *p, int fd, priv_done_fn *done, void *arg)
 {
 	assert_true(fd >= 0);
 	fake.probes++;
-	done(arg, 0);
+	fake.probe_done = done;
+	fake.probe_arg = arg;
+	if (!fake.hold_probe)
+		done(arg, 0);
 }
 
 void
@@ -911,6 +917,53 @@ test_silent_ones_are_probed(void **state)
 	close(c.fd);
 }
 
+/* The monitor has the socket in repair mode: nothing is read or written meanwhile. */
+static void
+test_hands_off_while_it_is_probed(void **state)
+{
+	struct client c = restored_client();
+
+	fake.hold_probe = true;
+	loop_advance(eng.loop, PROBE_AGAIN + WATCH_TICK);
+	assert_int_equal(fake.probes, 1);
+	say(&c, PPTP_ECHO_RQ, 42);
+	ctrl_send(c.ctrl, &(struct pptp_message){.type = PPTP_ECHO_RQ, .echo_id = 6});
+	assert_int_equal(c.ctrl->rx_bytes, 300);
+	expect(&c, 0);
+	loop_advance(eng.loop, 5000);
+	assert_int_equal(fake.probes, 1);
+	fake.probe_done(fake.probe_arg, 0);
+	expect(&c, PPTP_ECHO_RQ);
+	c.ctrl->io.cb(IO_READ, c.ctrl->io.arg);
+	assert_int_equal(hear(&c).echo_id, 42);
+	loop_advance(eng.loop, PROBE_AGAIN + WATCH_TICK);
+	assert_int_equal(fake.probes, 2);
+	ctrl_send(c.ctrl, &(struct pptp_message){.type = PPTP_CDN});
+	ctrl_close(c.ctrl, "test");
+	expect(&c, 0);
+	assert_int_equal(fake.marks, 0);
+	fake.probe_done(fake.probe_arg, 0);
+	expect(&c, PPTP_CDN);
+	assert_true(closed(&c));
+	close(c.fd);
+}
+
+static void
+test_demoted_while_it_is_probed(void **state)
+{
+	struct client c = restored_client();
+
+	fake.hold_probe = true;
+	loop_advance(eng.loop, PROBE_AGAIN + WATCH_TICK);
+	ctrl_close(c.ctrl, "test");
+	ctrl_silence_all(&eng);
+	reap_all();
+	assert_int_equal(eng.n_sockets, 0);
+	assert_int_equal(fake.silent_closes, 1);
+	fake.probe_done(fake.probe_arg, 0);
+	close(c.fd);
+}
+
 /* An Echo-Request was acknowledged by the dead kernel: answered unseen, and the stream goes on. */
 static void
 test_hole(void **state)
@@ -1075,6 +1128,8 @@ main(void)
 	    TEST(test_in_step),
 	    TEST(test_answer_comes_before_the_monitor_s),
 	    TEST(test_silent_ones_are_probed),
+	    TEST(test_hands_off_while_it_is_probed),
+	    TEST(test_demoted_while_it_is_probed),
 	    TEST(test_hole),
 	    TEST(test_hole_across_messages),
 	    TEST(test_client_is_ahead),
