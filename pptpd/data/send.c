@@ -84,30 +84,41 @@ put_frame(
 		number(w, s, wr_len(&out));
 }
 
-/* An IP packet that may leave, with 2 writable bytes in front. */
-static void
-seal(struct worker *w, struct dp_session *s, uint8_t *packet, size_t len)
+void
+send_sealed(struct worker *w, struct dp_session *s, struct mppe *key, uint8_t *packet, size_t len)
 {
-	struct tx_half *tx = &s->tx;
+	const struct dp_up *link = &s->tx.link;
 	struct wr out = wr_init(outbox_payload(&w->outbox), OUTBOX_PAYLOAD_MAX);
 	struct wr inner = wr_init(packet - 2, 2);
 	uint8_t *sealed;
 
 	wr_u16(&inner, PPP_IP);
-	if (!tx->link.acfc)
+	if (!link->acfc)
 		wr_u16(&out, 0xff03);
-	if (!tx->link.pfc)
+	if (!link->pfc)
 		wr_u8(&out, PPP_COMP >> 8);
 	wr_u8(&out, PPP_COMP & 0xff);
 	sealed = wr_reserve(&out, MPPE_HEADER_LEN + 2 + len);
-	if (sealed == NULL) {
+	assert(sealed != NULL);
+	mppe_encrypt(key, inner.start, 2 + len, sealed);
+	number(w, s, wr_len(&out));
+}
+
+/* An IP packet that may leave. */
+static void
+seal(struct worker *w, struct dp_session *s, uint8_t *packet, size_t len)
+{
+	struct tx_half *tx = &s->tx;
+	uint64_t index;
+
+	if (len > DP_FRAME_MAX) {
 		tally_drop(&tx->tally, DP_DROP_TOO_BIG);
 		return;
 	}
-	mppe_step(&tx->mppe, keygate_index(&tx->gate, tx->mppe.index));
-	mppe_encrypt(&tx->mppe, inner.start, 2 + len, sealed);
+	index = keygate_index(&tx->gate, tx->mppe.index);
+	mppe_step(&tx->mppe, walk_keep(tx, index));
+	send_sealed(w, s, &tx->mppe, packet, len);
 	tally_set(&tx->index, tx->mppe.index);
-	number(w, s, wr_len(&out));
 	tally_add(&tx->tally.packets, 1);
 	tally_add(&tx->tally.octets, len);
 	tally_set(&tx->tally.last_data_ms, w->now_us / 1000);
@@ -222,6 +233,7 @@ void
 send_keys(struct worker *w, struct dp_session *s, const uint8_t key[static 16])
 {
 	mppe_init(&s->tx.mppe, key);
+	walk_forget(&s->tx);
 	s->tx.armed = true;
 	tally_set(&s->tx.index, s->tx.mppe.index);
 	send_held(w, s);
@@ -245,6 +257,7 @@ send_import(struct dp_session *s, const struct dp_state *state, uint32_t fill_fr
 	tx->armed = state->armed;
 	tx->mppe = state->tx;
 	tx->gate = state->gate;
+	tx->walk_from = tx->mppe.index;
 	catchup_import(s, state, fill_from);
 	atomic_store_explicit(&s->peer_acked, state->tx_acked, memory_order_relaxed);
 	atomic_store_explicit(&s->any_acked, state->tx_any_ack, memory_order_relaxed);
@@ -275,6 +288,7 @@ void
 send_detach(struct worker *w, struct dp_session *s)
 {
 	hold_fini(&s->tx.hold, &w->held_bytes);
+	walk_forget(&s->tx);
 	due_cancel(&s->tx.held);
 	due_cancel(&s->tx.step);
 }

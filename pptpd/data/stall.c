@@ -40,21 +40,34 @@ ask(struct worker *w, struct dp_session *s, uint32_t unacked)
 	(void)send_lcp(w, s, LCP_ECHO_REQUEST);
 }
 
+/* It has acknowledged something new, or little is unacknowledged. */
+static void
+progress(struct worker *w, struct tx_half *tx, uint32_t acked, uint32_t unacked)
+{
+	tx->ack_seen = acked;
+	tx->progress_us = w->now_us;
+	tx->echo_us = 0;
+	if (tx->stalled)
+		walk_start(tx);
+	else
+		walk_progress(tx, tx->mppe.index > unacked ? tx->mppe.index - unacked : 0);
+	tx->stalled = false;
+}
+
 bool
 stall_check(struct worker *w, struct dp_session *s)
 {
 	struct tx_half *tx = &s->tx;
 	uint32_t acked, unacked;
 
-	if (!atomic_load_explicit(&s->any_acked, memory_order_relaxed))
+	if (!atomic_load_explicit(&s->any_acked, memory_order_relaxed)) {
+		tx->walk_from = tx->mppe.index;
 		return false;
+	}
 	acked = atomic_load_explicit(&s->peer_acked, memory_order_relaxed);
 	unacked = unacked_keys(tx, acked);
 	if (acked != tx->ack_seen || unacked <= UNACKED_ASK) {
-		tx->ack_seen = acked;
-		tx->progress_us = w->now_us;
-		tx->echo_us = 0;
-		tx->stalled = false;
+		progress(w, tx, acked, unacked);
 		return false;
 	}
 	if (w->now_us - tx->progress_us >= ASK_US && !catchup_wanted(tx))
