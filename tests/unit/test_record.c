@@ -2,7 +2,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The session record: round trip, truncation at every byte, lying lengths, unknown tags carried on.
+ * The records of a session and of a control connection: round trip, truncation at every byte, lying
+ * lengths, values that nothing could continue, unknown tags carried on.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,172 +14,257 @@
 #include <errno.h>
 #include <string.h>
 
-#include "pptpd/engine/record.h"
+#include "tests/unit/record_sample.h"
 
-static struct session_record
-sample(void)
+#define SESSION_ID    0x01020304050607
+#define CONNECTION_ID 0x0708090a0b0c0d
+
+/* Both records behind one face: what holds for one must hold for the other. */
+struct kind {
+	int (*encode)(struct wr *w);
+	int (*decode)(struct rd *in);
+	int (*again)(struct wr *w); /* of what was decoded */
+	uint8_t *unknown;
+	uint16_t *unknown_len;
+	size_t at_least, at_most;
+};
+
+static struct session_record session_in, session_out;
+static struct connection_record connection_in, connection_out;
+
+static int
+encode_session(struct wr *w)
 {
-	struct session_record r = {
-	    .id = 0x01020304,
-	    .ctrl = {.tcp = {.peer_ip = 0xc6336464,
-			 .local_ip = 0xc633640a,
-			 .peer_port = 40000,
-			 .local_port = 1723,
-			 .snd0 = 0xfffffff0,
-			 .rcv0 = 7,
-			 .mss = 1460,
-			 .options = 7,
-			 .snd_wscale = 7,
-			 .rcv_wscale = 9,
-			 .tsval = 0xdeadbee0,
-			 .sampled_ms = 1ull << 40},
-		.rx_bytes = 324,
-		.tx_bytes = 188,
-		.state = 1,
-		.echo_id = 9,
-		.peer_echo_id = 8,
-		.tail_len = 3,
-		.partial_len = 2,
-		.tail = {1, 2, 3},
-		.partial = {0, 16}},
-	    .call = {.call_id = 0x1234,
-		.peer_call_id = 1,
-		.serial = 2,
-		.window = 64,
-		.tx_seq = 0xffffffff,
-		.rx_seq = 5,
-		.tx_acked = 4},
-	    .ppp = {.our_mru = 1400,
-		.peer_mru = 1400,
-		.our_magic = 1,
-		.peer_magic = 2,
-		.peer_pfc = true,
-		.our_acfc = true,
-		.lcp_state = 9,
-		.ccp_state = 9,
-		.ipcp_state = 9,
-		.ccp_bits = 0x01000040,
-		.addresses = {.local_ip = 0x0a080001, .peer_ip = 0x0a08000a},
-		.mtu = 1396,
-		.up = true,
-		.peer_name = "api-client"},
-	    .mppe_tx = {.master = {1}, .session = {2}, .index = 1ull << 33},
-	    .mppe_rx = {.master = {3}, .session = {4}, .index = 77},
-	    .identity = {.user = "api-client", .acct_id = "0123456789abcdef", .nt_hash = {9, 9}},
-	    .accounting =
-		{.rx_packets = 1, .rx_octets = 2, .tx_packets = 3, .tx_octets = 4, .started_ms = 5},
-	    .timers = {.idle_s = 600,
-		.maxconnect_s = 0,
-		.lcp_echo_interval_s = 30,
-		.lcp_echo_failure = 4},
-	};
+	return session_record_encode(&session_in, w);
+}
 
-	return r;
+static int
+decode_session(struct rd *in)
+{
+	return session_record_decode(&session_out, in);
+}
+
+static int
+again_session(struct wr *w)
+{
+	return session_record_encode(&session_out, w);
+}
+
+static int
+encode_connection(struct wr *w)
+{
+	return connection_record_encode(&connection_in, w);
+}
+
+static int
+decode_connection(struct rd *in)
+{
+	return connection_record_decode(&connection_out, in);
+}
+
+static int
+again_connection(struct wr *w)
+{
+	return connection_record_encode(&connection_out, w);
+}
+
+static const struct kind kinds[] = {
+    {encode_session, decode_session, again_session, session_in.unknown, &session_in.unknown_len,
+	300, 700},
+    {encode_connection, decode_connection, again_connection, connection_in.unknown,
+	&connection_in.unknown_len, 80, 200},
+};
+#define EACH_KIND(k) (const struct kind *k = kinds; k < kinds + 2; k++)
+
+static int
+setup(void **state)
+{
+	(void)state;
+	session_in = sample_session(SESSION_ID, CONNECTION_ID);
+	connection_in = sample_connection(CONNECTION_ID);
+	return 0;
 }
 
 static size_t
-encode(const struct session_record *r, uint8_t *buf, size_t size)
+encode(const struct kind *k, uint8_t buf[static RECORD_MAX])
 {
-	struct wr w = wr_init(buf, size);
+	struct wr w = wr_init(buf, RECORD_MAX);
 
-	assert_int_equal(record_encode(r, &w), 0);
+	assert_int_equal(k->encode(&w), 0);
 	return wr_len(&w);
+}
+
+static int
+decode(const struct kind *k, const uint8_t *buf, size_t len)
+{
+	struct rd r = rd_init(buf, len);
+
+	return k->decode(&r);
+}
+
+static void
+same_again(const struct kind *k, const uint8_t *a, size_t n)
+{
+	uint8_t b[RECORD_MAX];
+	struct wr w = wr_init(b, sizeof b);
+
+	assert_int_equal(k->again(&w), 0);
+	assert_int_equal(wr_len(&w), n);
+	assert_memory_equal(a, b, n);
 }
 
 static void
 test_round_trip(void **state)
 {
-	struct session_record in = sample(), out;
-	uint8_t a[RECORD_MAX], b[RECORD_MAX];
-	size_t n = encode(&in, a, sizeof a);
-	struct rd r = rd_init(a, n);
+	uint8_t a[RECORD_MAX];
 
 	(void)state;
-	assert_int_equal(record_decode(&out, &r), 0);
-	assert_true(rd_end(&r));
-	assert_int_equal(encode(&out, b, sizeof b), n);
-	assert_memory_equal(a, b, n);
-	assert_int_equal(out.mppe_tx.index, 1ull << 33);
-	assert_string_equal(out.identity.user, "api-client");
-	assert_true(out.ppp.peer_pfc && !out.ppp.peer_acfc && out.ppp.our_acfc && out.ppp.up);
-	assert_int_equal(out.ctrl.tail_len, 3);
-	assert_in_range(n, 300, 700);
+	for
+		EACH_KIND(k)
+		{
+			size_t n = encode(k, a);
+
+			assert_in_range(n, k->at_least, k->at_most);
+			assert_int_equal(decode(k, a, n), 0);
+			same_again(k, a, n);
+		}
+	assert_int_equal(session_out.id, SESSION_ID);
+	assert_int_equal(session_out.connection, CONNECTION_ID);
+	assert_int_equal(session_out.mppe_tx.index, 1ull << 33);
+	assert_int_equal(session_out.mark.index, (1ull << 33) + 128);
+	assert_string_equal(session_out.identity.user, "api-client");
+	assert_true(session_out.ppp.peer_pfc && !session_out.ppp.peer_acfc);
+	assert_true(session_out.call.rx_any && !session_out.call.tx_any_ack);
+	assert_int_equal(session_out.ppp.ipcp_acked_hash, 0xabcdef01);
+	assert_int_equal(connection_out.id, CONNECTION_ID);
+	assert_int_equal(connection_out.tail_len, 3);
+	assert_int_equal(connection_out.acked_bytes, 188);
+	assert_true(connection_out.echo_pending && !connection_out.buffers_gaps);
+	assert_int_equal(connection_out.tcp.snd0, 0xfffffff0);
 }
 
 static void
 test_truncation(void **state)
 {
-	struct session_record in = sample(), out;
-	uint8_t a[RECORD_MAX];
-	size_t n = encode(&in, a, sizeof a);
+	uint8_t a[RECORD_MAX], b[RECORD_MAX];
 
 	(void)state;
-	for (size_t i = 0; i < n; i++) {
-		struct rd r = rd_init(a, i);
+	for
+		EACH_KIND(k)
+		{
+			size_t n = encode(k, a);
 
-		assert_int_equal(record_decode(&out, &r), -1);
-		assert_int_equal(errno, EBADMSG);
-	}
-	for (size_t i = 0; i < n; i++) {
-		struct wr w = wr_init((uint8_t[RECORD_MAX]){0}, i);
+			for (size_t i = 0; i < n; i++) {
+				struct wr w = wr_init(b, i);
 
-		assert_int_equal(record_encode(&in, &w), -1);
-		assert_int_equal(errno, ENOSPC);
-	}
+				assert_int_equal(decode(k, a, i), -1);
+				assert_int_equal(errno, EBADMSG);
+				assert_int_equal(k->encode(&w), -1);
+				assert_int_equal(errno, ENOSPC);
+			}
+		}
 }
 
 static void
 test_lying_lengths(void **state)
 {
-	struct session_record in = sample(), out;
 	uint8_t a[RECORD_MAX];
-	size_t n = encode(&in, a, sizeof a);
-	struct rd r;
 
 	(void)state;
-	a[3]++; /* the record's length: one byte beyond */
-	r = rd_init(a, n);
-	assert_int_equal(record_decode(&out, &r), -1);
-	a[3]--;
-	a[7]--; /* the id's length: 3, its value does not fit */
-	r = rd_init(a, n);
-	assert_int_equal(record_decode(&out, &r), -1);
-	assert_int_equal(errno, EBADMSG);
-	a[7]++;
-	a[1] = RECORD_VERSION + 1;
-	r = rd_init(a, n);
-	assert_int_equal(record_decode(&out, &r), -1);
+	for
+		EACH_KIND(k)
+		{
+			size_t n = encode(k, a);
+
+			a[3]++; /* the record's length: one byte beyond */
+			assert_int_equal(decode(k, a, n), -1);
+			a[3]--;
+			a[7]--; /* the id's length: one less, its value does not fit */
+			assert_int_equal(decode(k, a, n), -1);
+			assert_int_equal(errno, EBADMSG);
+			a[7]++;
+			a[1] = RECORD_VERSION + 1;
+			assert_int_equal(decode(k, a, n), -1);
+			assert_int_equal(errno, EPROTO);
+			a[1] = 0;
+			assert_int_equal(decode(k, a, n), -1);
+			assert_int_equal(errno, EPROTO);
+		}
+}
+
+static void
+refused(const struct kind *k)
+{
+	uint8_t a[RECORD_MAX];
+	size_t n = encode(k, a);
+
+	assert_int_equal(decode(k, a, n), -1);
 	assert_int_equal(errno, EPROTO);
+	setup(NULL);
+}
+
+static void
+test_values(void **state)
+{
+	(void)state;
+	session_in.id = 0;
+	refused(&kinds[0]);
+	session_in.connection = 0;
+	refused(&kinds[0]);
+	session_in.call.call_id = 0;
+	refused(&kinds[0]);
+	session_in.mark.index = session_in.mppe_tx.index - 1; /* behind the key */
+	refused(&kinds[0]);
+	session_in.mark.index = RECORD_INDEX_MAX + 1;
+	refused(&kinds[0]);
+	session_in.mark.open = KEYS_ALL + 1;
+	refused(&kinds[0]);
+	session_in.mppe_rx.index = RECORD_INDEX_MAX + 1;
+	refused(&kinds[0]);
+	connection_in.id = 0;
+	refused(&kinds[1]);
+}
+
+/* A session's bytes are no connection, and the other way round. */
+static void
+test_taken_for_the_other(void **state)
+{
+	uint8_t a[RECORD_MAX];
+	size_t n;
+
+	(void)state;
+	n = encode(&kinds[0], a);
+	assert_int_equal(decode(&kinds[1], a, n), -1);
+	n = encode(&kinds[1], a);
+	assert_int_equal(decode(&kinds[0], a, n), -1);
 }
 
 static void
 test_unknown_tags_travel(void **state)
 {
-	struct session_record in = sample(), out;
-	uint8_t a[RECORD_MAX], b[RECORD_MAX];
 	static const uint8_t foreign[] = {0x7f, 0x01, 0x00, 0x03, 'n', 'e', 'w'};
-	size_t n;
-	struct rd r;
+	uint8_t a[RECORD_MAX];
 
 	(void)state;
-	in.unknown_len = sizeof foreign;
-	memcpy(in.unknown, foreign, sizeof foreign);
-	n = encode(&in, a, sizeof a);
-	r = rd_init(a, n);
-	assert_int_equal(record_decode(&out, &r), 0);
-	assert_int_equal(out.unknown_len, sizeof foreign);
-	assert_memory_equal(out.unknown, foreign, sizeof foreign);
-	assert_int_equal(encode(&out, b, sizeof b), n);
-	assert_memory_equal(a, b, n);
+	for
+		EACH_KIND(k)
+		{
+			memcpy(k->unknown, foreign, sizeof foreign);
+			*k->unknown_len = sizeof foreign;
+			size_t n = encode(k, a);
+
+			assert_int_equal(decode(k, a, n), 0);
+			same_again(k, a, n);
+		}
+	assert_int_equal(session_out.unknown_len, sizeof foreign);
+	assert_memory_equal(connection_out.unknown, foreign, sizeof foreign);
 }
 
 static void
 test_too_much_unknown(void **state)
 {
-	struct session_record out;
-	uint8_t a[RECORD_MAX * 2];
+	uint8_t a[RECORD_MAX];
 	struct wr w = wr_init(a, sizeof a);
-	struct rd r;
 
 	(void)state;
 	wr_u16(&w, RECORD_VERSION);
@@ -186,20 +272,67 @@ test_too_much_unknown(void **state)
 	wr_u16(&w, 0x7f01);
 	wr_u16(&w, RECORD_UNKNOWN_MAX + 1);
 	wr_zero(&w, RECORD_UNKNOWN_MAX + 1);
-	r = rd_init(a, wr_len(&w));
-	assert_int_equal(record_decode(&out, &r), -1);
-	assert_int_equal(errno, EBADMSG);
+	for
+		EACH_KIND(k)
+		{
+			assert_int_equal(decode(k, a, wr_len(&w)), -1);
+			assert_int_equal(errno, EBADMSG);
+		}
+}
+
+static void
+test_largest_fits(void **state)
+{
+	uint8_t a[RECORD_MAX];
+
+	(void)state;
+	memset(session_in.ppp.peer_name, 'x', PPP_NAME_MAX - 1);
+	memset(session_in.identity.user, 'y', PPP_NAME_MAX - 1);
+	memset(session_in.identity.acct_id, 'z', RECORD_ACCT_ID_LEN);
+	connection_in.tail_len = sizeof connection_in.tail;
+	connection_in.partial_len = sizeof connection_in.partial;
+	for
+		EACH_KIND(k)
+		{
+			struct wr w = wr_init(k->unknown, RECORD_UNKNOWN_MAX);
+
+			wr_u16(&w, 0x7f01);
+			wr_u16(&w, RECORD_UNKNOWN_MAX - 4);
+			wr_zero(&w, RECORD_UNKNOWN_MAX - 4);
+			*k->unknown_len = RECORD_UNKNOWN_MAX;
+			size_t n = encode(k, a);
+
+			assert_int_equal(decode(k, a, n), 0);
+			same_again(k, a, n);
+		}
+}
+
+static void
+test_wipe(void **state)
+{
+	static const struct session_record no_session;
+	static const struct connection_record no_connection;
+
+	(void)state;
+	session_record_wipe(&session_in);
+	connection_record_wipe(&connection_in);
+	assert_memory_equal(&session_in, &no_session, sizeof no_session);
+	assert_memory_equal(&connection_in, &no_connection, sizeof no_connection);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_round_trip),
-	    cmocka_unit_test(test_truncation),
-	    cmocka_unit_test(test_lying_lengths),
-	    cmocka_unit_test(test_unknown_tags_travel),
-	    cmocka_unit_test(test_too_much_unknown),
+	    cmocka_unit_test_setup(test_round_trip, setup),
+	    cmocka_unit_test_setup(test_truncation, setup),
+	    cmocka_unit_test_setup(test_lying_lengths, setup),
+	    cmocka_unit_test_setup(test_values, setup),
+	    cmocka_unit_test_setup(test_taken_for_the_other, setup),
+	    cmocka_unit_test_setup(test_unknown_tags_travel, setup),
+	    cmocka_unit_test_setup(test_too_much_unknown, setup),
+	    cmocka_unit_test_setup(test_largest_fits, setup),
+	    cmocka_unit_test_setup(test_wipe, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
