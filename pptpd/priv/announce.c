@@ -9,33 +9,34 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_packet.h>
+#include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/if_ether.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/cursor.h"
 
 #define ARP_LEN 28
 
 static int
-own_address(int fd, unsigned ifindex, struct sockaddr_ll *own)
+own_address(int fd, unsigned ifindex, uint8_t own[static ETH_ALEN])
 {
-	struct sockaddr_ll sa = {.sll_family = AF_PACKET, .sll_ifindex = (int)ifindex};
-	socklen_t len = sizeof(*own);
+	struct ifreq r = {.ifr_ifindex = (int)ifindex};
 
-	if (bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0 ||
-	    getsockname(fd, (struct sockaddr *)own, &len) < 0)
+	if (ioctl(fd, SIOCGIFNAME, &r) < 0 || ioctl(fd, SIOCGIFHWADDR, &r) < 0)
 		return -1;
-	if (own->sll_hatype == ARPHRD_ETHER && own->sll_halen == ETH_ALEN)
-		return 0;
-	errno = EOPNOTSUPP;
-	return -1;
+	if (r.ifr_hwaddr.sa_family != ARPHRD_ETHER) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	memcpy(own, r.ifr_hwaddr.sa_data, ETH_ALEN);
+	return 0;
 }
 
 static int
-send_request(int fd, unsigned ifindex, const struct sockaddr_ll *own, uint32_t ip)
+send_request(int fd, unsigned ifindex, const uint8_t *own, uint32_t ip)
 {
 	struct sockaddr_ll to = {.sll_family = AF_PACKET,
 	    .sll_protocol = htons(ETH_P_ARP),
@@ -50,7 +51,7 @@ send_request(int fd, unsigned ifindex, const struct sockaddr_ll *own, uint32_t i
 	wr_u8(&w, ETH_ALEN);
 	wr_u8(&w, sizeof(ip));
 	wr_u16(&w, ARPOP_REQUEST);
-	wr_copy(&w, own->sll_addr, ETH_ALEN);
+	wr_copy(&w, own, ETH_ALEN);
 	wr_u32(&w, ip);
 	wr_zero(&w, ETH_ALEN);
 	wr_u32(&w, ip);
@@ -59,18 +60,15 @@ send_request(int fd, unsigned ifindex, const struct sockaddr_ll *own, uint32_t i
 }
 
 int
-announce_address(unsigned ifindex, uint32_t ip)
+announce_open(void)
 {
-	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), rc, saved_errno;
-	struct sockaddr_ll own = {0};
+	return socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
 
-	if (fd < 0)
-		return -1;
-	rc = own_address(fd, ifindex, &own);
-	if (rc == 0)
-		rc = send_request(fd, ifindex, &own, ip);
-	saved_errno = errno;
-	close(fd);
-	errno = saved_errno;
-	return rc;
+int
+announce_address(int fd, unsigned ifindex, uint32_t ip)
+{
+	uint8_t own[ETH_ALEN];
+
+	return own_address(fd, ifindex, own) < 0 ? -1 : send_request(fd, ifindex, own, ip);
 }

@@ -9,7 +9,10 @@
 
 #include <stdint.h>
 
-/* Needs CAP_NET_RAW. 0, or -1 with errno (EOPNOTSUPP: no Ethernet). */
-int announce_address(unsigned ifindex, uint32_t ip);
+/* A socket to announce with, to be kept: closing one takes the kernel milliseconds. Needs
+ * CAP_NET_RAW. -1 with errno. */
+int announce_open(void);
+/* 0, or -1 with errno (EOPNOTSUPP: no Ethernet). */
+int announce_address(int fd, unsigned ifindex, uint32_t ip);
 
 #endif

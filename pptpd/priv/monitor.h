@@ -59,6 +59,9 @@ struct monitor {
 	uint32_t listen_ip;
 	int listen_fd;
 	bool listening;
+	struct netlink_networks networks; /* as of networks_ms: not for each of thousands */
+	uint64_t networks_ms;
+	int announce_fd;     /* -1 until it is needed */
 	struct table routes; /* ip -> interface of its proxy neighbour, 0 = none */
 	struct calls *calls;
 	struct verbs verbs;

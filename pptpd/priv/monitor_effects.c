@@ -21,7 +21,8 @@
 #include "pptpd/priv/sniffer.h"
 #include "pptpd/priv/tcp_snapshot.h"
 
-#define BACKLOG 1024
+#define BACKLOG     1024
+#define NETWORKS_MS 1000 /* so long is what interfaces have believed */
 
 static int
 do_listen(void *arg, bool on)
@@ -69,26 +70,51 @@ add_route(struct monitor *m, uint32_t ip)
 	return netlink_route_add(&m->netlink, m->tun_ifindex, ip);
 }
 
+static bool
+may_log(struct monitor *m, uint32_t key, unsigned *suppressed)
+{
+	return log_limit_ok(m->limit, key, loop_now_ms(m->loop), suppressed);
+}
+
+static unsigned
+proxy_interface(struct monitor *m, uint32_t ip)
+{
+	uint64_t now_ms = loop_now_ms(m->loop);
+
+	if ((m->networks_ms == 0 || now_ms - m->networks_ms >= NETWORKS_MS) &&
+	    netlink_networks_read(&m->networks, m->tun_ifindex) == 0)
+		m->networks_ms = now_ms;
+	return netlink_networks_find(&m->networks, ip);
+}
+
+static void
+announce(struct monitor *m, unsigned ifindex, uint32_t ip)
+{
+	unsigned suppressed;
+
+	if (m->announce_fd < 0)
+		m->announce_fd = announce_open();
+	if (m->announce_fd >= 0 && announce_address(m->announce_fd, ifindex, ip) == 0)
+		return;
+	if (may_log(m, 3, &suppressed))
+		log_warn("address not announced ip=%s error=\"%m\" suppressed=%u", conf_ipv4(ip),
+		    suppressed);
+}
+
 /* The interface that answers ARP for ip from now on, 0 = none (logged). */
 static unsigned
 add_proxy(struct monitor *m, uint32_t ip)
 {
-	unsigned proxy = netlink_proxy_interface(ip, m->tun_ifindex), suppressed;
+	unsigned proxy = proxy_interface(m, ip), suppressed;
 
-	if (proxy == 0 || netlink_proxy_add(&m->netlink, proxy, ip) < 0) {
-		int err = errno;
-
-		if (log_limit_ok(m->limit, 2, loop_now_ms(m->loop), &suppressed))
-			log_warn("no proxy ARP ip=%s reason=\"%s\" suppressed=%u", conf_ipv4(ip),
-			    proxy == 0 ? "no interface has its network" : strerror(err),
-			    suppressed);
-		return 0;
+	if (proxy != 0 && netlink_proxy_add(&m->netlink, proxy, ip) == 0) {
+		announce(m, proxy, ip);
+		return proxy;
 	}
-	if (announce_address(proxy, ip) < 0 &&
-	    log_limit_ok(m->limit, 3, loop_now_ms(m->loop), &suppressed))
-		log_warn("address not announced ip=%s error=\"%m\" suppressed=%u", conf_ipv4(ip),
-		    suppressed);
-	return proxy;
+	if (may_log(m, 2, &suppressed))
+		log_warn("no proxy ARP ip=%s reason=\"%s\" suppressed=%u", conf_ipv4(ip),
+		    proxy == 0 ? "no interface has its network" : strerror(errno), suppressed);
+	return 0;
 }
 
 static void

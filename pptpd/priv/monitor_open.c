@@ -321,7 +321,8 @@ end_orphans(const struct monitor *m)
 int
 monitor_open(struct monitor *m)
 {
-	m->pid_fd = m->control_fd = m->replica_fd = m->steer_fd = m->listen_fd = m->netlink.fd = -1;
+	m->pid_fd = m->control_fd = m->replica_fd = m->steer_fd = m->listen_fd = m->announce_fd =
+	    m->netlink.fd = -1;
 	for (unsigned i = 0; i < DP_WORKERS_MAX; i++)
 		m->gre_fds[i] = m->tun_fds[i] = -1;
 	m->listen_ip = m->conf.settings->listen;
@@ -371,6 +372,8 @@ monitor_close(struct monitor *m)
 			netlink_proxy_delete(&m->netlink, slot->value, (uint32_t)slot->key);
 	}
 	table_fini(&m->routes);
+	netlink_networks_fini(&m->networks);
+	close_fd(&m->announce_fd);
 	netlink_close(&m->netlink);
 	if (m->socket_path[0] != '\0')
 		unlink(m->socket_path);

@@ -13,6 +13,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -224,28 +225,55 @@ host_ip(const struct sockaddr *sa)
 	return ntohl(in.sin_addr.s_addr);
 }
 
-unsigned
-netlink_proxy_interface(uint32_t ip, unsigned tun_ifindex)
+static bool
+answers_arp(const struct ifaddrs *a)
 {
+	return (a->ifa_flags & IFF_UP) != 0 && (a->ifa_flags & IFF_BROADCAST) != 0 &&
+	       (a->ifa_flags & (IFF_NOARP | IFF_LOOPBACK | IFF_POINTOPOINT)) == 0;
+}
+
+int
+netlink_networks_read(struct netlink_networks *w, unsigned tun_ifindex)
+{
+	struct netlink_networks fresh = {0};
 	struct ifaddrs *all, *a;
-	uint32_t best_mask = 0;
-	unsigned best = 0, ifindex;
+	size_t most = 0;
 
 	if (getifaddrs(&all) < 0)
-		return 0;
-	for (a = all; a != NULL; a = a->ifa_next) {
-		uint32_t address = host_ip(a->ifa_addr), mask = host_ip(a->ifa_netmask);
+		return -1;
+	for (a = all; a != NULL; a = a->ifa_next)
+		most++;
+	fresh.all = calloc(most + 1, sizeof(*fresh.all));
+	for (a = all; a != NULL && fresh.all != NULL; a = a->ifa_next) {
+		struct netlink_network n = {.address = host_ip(a->ifa_addr),
+		    .mask = host_ip(a->ifa_netmask),
+		    .ifindex = if_nametoindex(a->ifa_name)};
 
-		if (address == 0 || mask <= best_mask || (ip & mask) != (address & mask) ||
-		    (a->ifa_flags & IFF_UP) == 0 || (a->ifa_flags & IFF_BROADCAST) == 0 ||
-		    (a->ifa_flags & (IFF_NOARP | IFF_LOOPBACK | IFF_POINTOPOINT)) != 0)
-			continue;
-		ifindex = if_nametoindex(a->ifa_name);
-		if (ifindex == 0 || ifindex == tun_ifindex)
-			continue;
-		best = ifindex;
-		best_mask = mask;
+		if (n.address != 0 && answers_arp(a) && n.ifindex != 0 && n.ifindex != tun_ifindex)
+			fresh.all[fresh.n++] = n;
 	}
 	freeifaddrs(all);
-	return best;
+	if (fresh.all == NULL)
+		return -1;
+	netlink_networks_fini(w);
+	*w = fresh;
+	return 0;
+}
+
+void
+netlink_networks_fini(struct netlink_networks *w)
+{
+	free(w->all);
+	*w = (struct netlink_networks){0};
+}
+
+unsigned
+netlink_networks_find(const struct netlink_networks *w, uint32_t ip)
+{
+	const struct netlink_network *best = NULL;
+
+	for (const struct netlink_network *n = w->all; n != w->all + w->n; n++)
+		if (((n->address ^ ip) & n->mask) == 0 && (best == NULL || n->mask > best->mask))
+			best = n;
+	return best != NULL ? best->ifindex : 0;
 }

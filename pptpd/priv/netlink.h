@@ -9,6 +9,7 @@
 #define PRIV_NETLINK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Protocol number of our routes: `ip route show proto 112`. */
@@ -29,7 +30,20 @@ int netlink_route_delete(struct netlink *nl, unsigned ifindex, uint32_t ip);
 /* Answer ARP for ip on that interface. */
 int netlink_proxy_add(struct netlink *nl, unsigned ifindex, uint32_t ip);
 int netlink_proxy_delete(struct netlink *nl, unsigned ifindex, uint32_t ip);
-/* The interface whose network holds ip most narrowly, but for the TUN; 0 = none. */
-unsigned netlink_proxy_interface(uint32_t ip, unsigned tun_ifindex);
+
+/* The networks of this machine's interfaces that could answer ARP for others. All zero = none. */
+struct netlink_network {
+	uint32_t address, mask;
+	unsigned ifindex;
+};
+struct netlink_networks {
+	struct netlink_network *all;
+	size_t n;
+};
+/* Reads them anew, but for the TUN's: a fraction of a millisecond. On failure the old ones stay. */
+int netlink_networks_read(struct netlink_networks *w, unsigned tun_ifindex);
+void netlink_networks_fini(struct netlink_networks *w);
+/* The interface whose network holds ip most narrowly; 0 = none. */
+unsigned netlink_networks_find(const struct netlink_networks *w, uint32_t ip);
 
 #endif

@@ -37,6 +37,7 @@
 #include "common/loop.h"
 #include "common/marks.h"
 #include "pptpd/conf/settings.h"
+#include "pptpd/priv/announce.h"
 #include "pptpd/priv/calls.h"
 #include "pptpd/priv/netlink.h"
 #include "pptpd/priv/priv.h"
@@ -46,6 +47,7 @@
 static void
 netlink_body(void *arg)
 {
+	struct netlink_networks w = {0};
 	struct netlink nl;
 	unsigned tun, lan;
 
@@ -73,9 +75,12 @@ netlink_body(void *arg)
 	MUST(netlink_route_add(&nl, tun, IP(10, 8, 0, 11)) == -1 && errno == EEXIST);
 	MUST(netlink_route_delete(&nl, tun, IP(10, 8, 0, 11)) == -1); /* not ours */
 
-	MUST(netlink_proxy_interface(IP(192, 168, 1, 50), tun) == lan); /* the narrower one */
-	MUST(netlink_proxy_interface(IP(192, 168, 2, 50), tun) == if_nametoindex("x-peer"));
-	MUST(netlink_proxy_interface(IP(10, 8, 0, 10), tun) == 0);
+	MUST(netlink_networks_read(&w, tun) == 0);
+	MUST(netlink_networks_find(&w, IP(192, 168, 1, 50)) == lan); /* the narrower one */
+	MUST(netlink_networks_find(&w, IP(192, 168, 2, 50)) == if_nametoindex("x-peer"));
+	MUST(netlink_networks_find(&w, IP(10, 8, 0, 1)) == 0); /* the TUN's */
+	MUST(netlink_networks_find(&w, IP(127, 0, 0, 1)) == 0);
+	netlink_networks_fini(&w);
 	MUST(netlink_proxy_add(&nl, lan, IP(192, 168, 1, 50)) == 0);
 	MUST(netlink_proxy_add(&nl, lan, IP(192, 168, 1, 50)) == 0);
 	MUST(strstr(output("ip neigh show proxy"), "192.168.1.50 dev x-lan") != NULL);
@@ -269,6 +274,34 @@ bench_body(void *arg)
 	loop_free(a.loop);
 }
 
+/* As at a promotion: an address a session, each found, proxied and announced. */
+static void
+bench_proxies_body(void *arg)
+{
+	struct netlink_networks w = {0};
+	struct netlink nl;
+	int fd = announce_open();
+	double from;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	MUST(fd >= 0 && netlink_open(&nl) == 0);
+	MUST(system("ip link add x-lan type veth peer name x-lan2 && ip link set x-lan2 up && "
+		    "ip link set x-lan up && ip addr add 10.8.0.1/16 dev x-lan") == 0);
+	from = ms_now();
+	MUST(netlink_networks_read(&w, 0) == 0);
+	for (unsigned i = 0; i < 10000; i++) {
+		uint32_t ip = IP(10, 8, 1, 0) + i;
+		unsigned lan = netlink_networks_find(&w, ip);
+
+		MUST(lan != 0 && netlink_proxy_add(&nl, lan, ip) == 0);
+		MUST(announce_address(fd, lan, ip) == 0);
+	}
+	printf("proxy ARP for 10000 addresses: %.1f ms\n", ms_now() - from);
+	netlink_networks_fini(&w);
+	netlink_close(&nl);
+	close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -279,6 +312,6 @@ main(int argc, char **argv)
 	};
 
 	if (argc == 2 && strcmp(argv[1], "bench") == 0)
-		return in_child(bench_body, NULL) != 0;
+		return in_child(bench_body, NULL) != 0 || in_child(bench_proxies_body, NULL) != 0;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
