@@ -251,16 +251,18 @@ rig_tun_many(struct gateway *g, uint32_t first, unsigned n)
 	rig_turn(g);
 }
 
-/* The absolute index of a keyed frame, from its count: the nearest to where the client is. */
+/* The absolute index of a keyed frame, from its count: the nearest to where the client is, or to
+ * the last one while it sees nothing. */
 static inline uint64_t
 rig_index(const struct client *c, const uint8_t *mppe)
 {
 	uint32_t count = (uint32_t)(mppe[0] << 8 | mppe[1]) & 0x0fff;
-	int32_t ahead = (int32_t)((count - (uint32_t)c->last_index) & 0x0fff);
+	uint64_t near = c->dead ? c->last_index : c->p.recv.index;
+	int32_t ahead = (int32_t)((count - (uint32_t)near) & 0x0fff);
 
 	if (ahead > 2048)
 		ahead -= 4096;
-	return c->last_index + (uint64_t)(int64_t)ahead;
+	return near + (uint64_t)(int64_t)ahead;
 }
 
 static inline void
