@@ -240,9 +240,9 @@ def start_keepalived(state, node):
     os.makedirs(pids, exist_ok=True)
     # One that was killed leaves these, and the numbers in them may be others' by now.
     forget(f"{pids}/keepalived.pid", f"{pids}/vrrp.pid")
-    p = start(state, node, "keepalived", "keepalived", "-n", "-P", "-l", "-D", "-s", ns(node),
-              "-f", f"{root(node)}/etc/pptp-ha/keepalived.conf", "-p", f"{pids}/keepalived.pid",
-              "-r", f"{pids}/vrrp.pid", inside=False)
+    p = start(state, node, "keepalived", "chrt", "--rr", "10", "keepalived", "-n", "-P", "-l", "-D",
+              "-s", ns(node), "-f", f"{root(node)}/etc/pptp-ha/keepalived.conf",
+              "-p", f"{pids}/keepalived.pid", "-r", f"{pids}/vrrp.pid", inside=False)
     wait_until(node, "keepalived", lambda: vrrp_child_of(state, node) is not None, process=p)
 
 
