@@ -17,11 +17,11 @@
 
 #include "pptpd/wire/pptp.h"
 
-#define BUFFER_BYTES (4 << 20) /* each segment of thousands of clients, while the engine restores  \
-				*/
-#define OFFSET_MASK 0x1fff
-#define PORT_OFFSET 2 /* of the destination in the TCP header */
-#define SNAP_BYTES  0xffff
+/* Each segment of thousands of clients, while the engine restores their connections. */
+#define BUFFER_BYTES (4 << 20)
+#define OFFSET_MASK  0x1fff
+#define PORT_OFFSET  2 /* of the destination in the TCP header */
+#define SNAP_BYTES   0xffff
 
 static int
 attach_filter(int fd, uint32_t ip)
