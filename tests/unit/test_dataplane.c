@@ -42,7 +42,8 @@ struct fixture {
 	struct peer p;
 	unsigned workers;
 	int gre[2], tun[2]; /* the test's ends */
-	unsigned frames, unknown, detached, bad_owner;
+	unsigned frames, unknown, detached, exports, bad_owner;
+	struct dp_state export;
 	bool unknown_was_encrypted, stop_owner;
 	uint16_t protocol;
 	uint8_t payload[DP_FRAME_MAX];
@@ -80,6 +81,16 @@ on_detached(void *arg, void *owner)
 
 	f->bad_owner += owner != owner_word;
 	f->detached++;
+}
+
+static void
+on_exported(void *arg, void *owner, const struct dp_state *state)
+{
+	struct fixture *f = arg;
+
+	f->bad_owner += owner != owner_word;
+	f->exports++;
+	f->export = *state;
 }
 
 static void
@@ -142,8 +153,10 @@ static int
 start(void **state, unsigned workers, uint8_t window, uint32_t timeout_us, uint32_t ack_us)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	const struct dp_ops ops = {
-	    .on_frame = on_frame, .on_unknown = on_unknown, .on_detached = on_detached};
+	const struct dp_ops ops = {.on_frame = on_frame,
+	    .on_unknown = on_unknown,
+	    .on_detached = on_detached,
+	    .on_exported = on_exported};
 	struct dp_config c = {.workers = workers,
 	    .steer_map_fd = -1,
 	    .reorder_window = window,
@@ -1149,6 +1162,66 @@ test_detach(void **state)
 	assert_true(totals(f).drops[DP_DROP_UNKNOWN_CALL] + totals(f).rx_packets > 0);
 }
 
+/* From the return of dp_freeze() on nothing enters the socket, however busy the workers are. */
+static void
+test_freeze(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t packet[100], buf[PEER_MAX];
+	size_t len = peer_ip_packet(packet, HOST, INNER, 1, sizeof(packet), 0);
+	unsigned queue, last = 0;
+	int fd;
+
+	attached_up(f);
+	queue = f->p.call_id % f->workers;
+	fd = f->gre[queue];
+	for (unsigned i = 0; i < 300; i++) {
+		for (unsigned j = 0; j < 40; j++) {
+			to_tun(f, queue, packet, len);
+			(void)dp_send_frame(f->dp, f->s, PPP_LCP, packet, 4);
+		}
+		dp_freeze(f->dp, true);
+		while (recv(fd, buf, sizeof(buf), 0) > 0)
+			continue;
+		to_tun(f, queue, packet, len); /* this one is dropped, so it was looked at */
+		pump_until(f, counters(f).drops[DP_DROP_FROZEN] > last);
+		usleep(i % 5 * 100);
+		assert_int_equal(recv(fd, buf, sizeof(buf), 0), -1);
+		dp_freeze(f->dp, false);
+		do {
+			last = (unsigned)counters(f).drops[DP_DROP_FROZEN];
+			to_tun(f, queue, packet, len);
+			pump(f, 1);
+		} while (recv(fd, buf, sizeof(buf), 0) < 0);
+	}
+}
+
+/* An export of a session under traffic, its halves with their own threads. */
+static void
+test_export(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t packet[100];
+	size_t len = peer_ip_packet(packet, HOST, INNER, 1, sizeof(packet), 0);
+
+	attached_up(f);
+	for (unsigned i = 0; i < 200; i++) {
+		const struct keygate all = keygate_free(KEYS_ALL);
+
+		dp_set_gate(f->dp, f->s, &all, 0);
+		send_data(f, INNER, i);
+		to_tun(f, f->p.call_id % f->workers, packet, len);
+		f->exports = 0;
+		dp_export(f->dp, f->s, 64, 0);
+		pump_until(f, f->exports > 0);
+		assert_true(f->export.armed && f->export.rx_any);
+		assert_int_equal(f->export.gate.mark_seq, f->export.tx_seq + 64);
+		assert_int_equal(f->export.gate.mark_index, f->export.tx.index + 64);
+		assert_memory_equal(f->export.tx.master, peer_key_down, 16);
+		assert_memory_equal(f->export.rx.master, peer_key_up, 16);
+	}
+}
+
 /* dp_free() with sessions in every state. */
 static void
 test_free_in_use(void **state)
@@ -1206,6 +1279,10 @@ main(void)
 	    ROW(test_full_ring),
 	    ROW(test_detach),
 	    ROW_TWO(test_detach),
+	    ROW(test_freeze),
+	    ROW_TWO(test_freeze),
+	    ROW(test_export),
+	    ROW_TWO(test_export),
 	    ROW_TWO(test_free_in_use),
 	};
 
