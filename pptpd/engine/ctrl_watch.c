@@ -340,7 +340,8 @@ watch_tick_cb(void *arg)
 	for (x = TAILQ_FIRST(&w->all); x != NULL; x = next) {
 		next = TAILQ_NEXT(x, entry);
 		probe(w, x, now);
-		act_on(x, hole_judge(&x->hole, next_expected(x->ctrl), now));
+		if (x->hole.missing || x->hole.ahead)
+			act_on(x, hole_judge(&x->hole, next_expected(x->ctrl), now));
 	}
 	if (now >= w->until_ms || (TAILQ_EMPTY(&w->all) && w->engine->restoring == 0))
 		ctrl_watch_stop(w->engine);
