@@ -32,6 +32,7 @@ crosses_wrap(const struct dp_state *state, uint32_t fill_from)
 	return fill_from > state->tx_seq;
 }
 
+/* After 0xFFFFFFFF nothing but a number below 256 is new to such a client: 0 comes in any case. */
 void
 catchup_import(struct dp_session *s, const struct dp_state *state, uint32_t fill_from)
 {
@@ -40,13 +41,10 @@ catchup_import(struct dp_session *s, const struct dp_state *state, uint32_t fill
 
 	if (crosses_wrap(state, fill_from)) {
 		tx->wrap = WRAP_WANTED;
-		if (fill_from > state->tx_seq)
-			gap = state->tx_seq;
+		gap = gap == 0 && state->tx_seq > 0 ? 1 : state->tx_seq;
 	}
-	if (gap > FILL_MAX)
-		gap = FILL_MAX;
-	tx->fill_next = state->tx_seq - gap;
-	tx->fill_left = gap;
+	tx->fill_left = gap < FILL_MAX ? gap : FILL_MAX;
+	tx->fill_next = tx->wrap == WRAP_WANTED ? 0 : state->tx_seq - tx->fill_left;
 }
 
 static void

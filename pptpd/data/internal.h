@@ -103,7 +103,7 @@ struct tx_half {
 	bool low_told; /* on_low() is on its way for this gate */
 	bool stalled, walk_due;
 	uint8_t wrap; /* enum wrap */
-	uint8_t wrap_tries, echo_id;
+	uint8_t wrap_tries, lcp_id;
 	struct gre_tx gre;
 	struct mppe mppe;
 	struct keygate gate;
@@ -122,8 +122,9 @@ struct tx_half {
 	uint64_t walk_from;   /* the last of them, or about where the client is */
 	struct unsent unsent;
 	_Atomic uint64_t index;
-	_Atomic uint32_t next; /* gre.next, for readers */
-	_Atomic bool any;      /* a number was used, by us or before us */
+	_Atomic uint32_t next;     /* gre.next, for readers */
+	_Atomic uint32_t echo_seq; /* of the last Echo-Request of ours */
+	_Atomic bool any;          /* a number was used, by us or before us */
 	struct tally tally;
 };
 
@@ -360,7 +361,9 @@ void send_sealed(
 /* An LCP Echo- or Discard-Request of our own, with the next number, or with one that was used. */
 bool send_lcp(struct worker *w, struct dp_session *s, uint8_t code); /* false: no number */
 void send_lcp_at(struct worker *w, struct dp_session *s, uint8_t code, uint32_t seq);
+#define LCP_OWN_IDS         0xe0 /* and above, for these */
 #define LCP_ECHO_REQUEST    9
+#define LCP_ECHO_REPLY      10
 #define LCP_DISCARD_REQUEST 11
 
 /* catchup.c: what a client must have before anything else. */

@@ -235,6 +235,40 @@ decrypt(struct worker *w, struct dp_session *s, uint32_t seq, const uint8_t *byt
 		tally_drop(&rx->tally, why);
 }
 
+/* Never more than was sent, and never back: the peer cannot make numbers up. */
+static void
+take_ack(struct dp_session *s, uint32_t ack)
+{
+	uint32_t next = atomic_load_explicit(&s->tx.next, memory_order_relaxed);
+	uint32_t acked = atomic_load_explicit(&s->peer_acked, memory_order_relaxed);
+	bool any = atomic_load_explicit(&s->any_acked, memory_order_relaxed);
+
+	if (!atomic_load_explicit(&s->tx.any, memory_order_relaxed))
+		return;
+	if ((int32_t)(ack - next) >= 0)
+		ack = next - 1;
+	if (any && (int32_t)(ack - acked) <= 0)
+		return;
+	atomic_store_explicit(&s->peer_acked, ack, memory_order_relaxed);
+	if (!any)
+		atomic_store_explicit(&s->any_acked, true, memory_order_release);
+}
+
+/*
+ * The answer to an Echo-Request of a worker: its number arrived, whatever the peer says of it. For
+ * one that never acknowledges, nothing changes.
+ */
+static void
+take_echo_reply(struct dp_session *s, const uint8_t *lcp, size_t len)
+{
+	struct rd r = rd_init(lcp, len);
+	uint8_t code = rd_u8(&r), id = rd_u8(&r);
+
+	if (rd_ok(&r) && code == LCP_ECHO_REPLY && id >= LCP_OWN_IDS &&
+	    atomic_load_explicit(&s->any_acked, memory_order_relaxed))
+		take_ack(s, atomic_load_explicit(&s->tx.echo_seq, memory_order_relaxed));
+}
+
 static void
 deliver(void *arg, uint32_t seq, const uint8_t *bytes, size_t len)
 {
@@ -257,6 +291,8 @@ deliver(void *arg, uint32_t seq, const uint8_t *bytes, size_t len)
 		return;
 	}
 	rx->base_seq++; /* this number took no key */
+	if (protocol == PPP_LCP)
+		take_echo_reply(d->s, payload, payload_len);
 	if (protocol == PPP_IP)
 		tally_drop(&rx->tally, DP_DROP_CLEAR_IP);
 	else
@@ -309,25 +345,6 @@ rx_ack_due(struct worker *w, struct dp_session *s)
 	(void)outbox_payload(&w->outbox);
 	outbox_add(&w->outbox, s, &h, &s->rx.tally);
 	tally_add(&s->rx.tally.acks_alone, 1);
-}
-
-/* Never more than was sent, and never back: the peer cannot make numbers up. */
-static void
-take_ack(struct dp_session *s, uint32_t ack)
-{
-	uint32_t next = atomic_load_explicit(&s->tx.next, memory_order_relaxed);
-	uint32_t acked = atomic_load_explicit(&s->peer_acked, memory_order_relaxed);
-	bool any = atomic_load_explicit(&s->any_acked, memory_order_relaxed);
-
-	if (!atomic_load_explicit(&s->tx.any, memory_order_relaxed))
-		return;
-	if ((int32_t)(ack - next) >= 0)
-		ack = next - 1;
-	if (any && (int32_t)(ack - acked) <= 0)
-		return;
-	atomic_store_explicit(&s->peer_acked, ack, memory_order_relaxed);
-	if (!any)
-		atomic_store_explicit(&s->any_acked, true, memory_order_release);
 }
 
 /* The outer IP header as the raw socket gives it; the kernel has verified and reassembled it. */

@@ -179,9 +179,8 @@ send_held(struct worker *w, struct dp_session *s)
 	struct tx_half *tx = &s->tx;
 	struct held *p;
 
-	if (outbox_frozen(&w->outbox))
-		return;
-	while ((p = tx->hold.first) != NULL && may_leave(w, s, p->keyed)) {
+	while ((p = tx->hold.first) != NULL && !outbox_frozen(&w->outbox) &&
+	       may_leave(w, s, p->keyed)) {
 		if (p->keyed)
 			seal(w, s, p->bytes + HOLD_ROOM, p->len);
 		else
@@ -300,7 +299,7 @@ write_lcp(struct dp_session *s, uint8_t code, struct wr *out)
 	wr_u16(out, 0xff03);
 	wr_u16(out, PPP_LCP);
 	wr_u8(out, code);
-	wr_u8(out, (uint8_t)(0xe0 | (s->tx.echo_id++ & 0x1f)));
+	wr_u8(out, (uint8_t)(LCP_OWN_IDS | (s->tx.lcp_id++ & ~LCP_OWN_IDS)));
 	wr_u16(out, 12);
 	wr_u32(out, s->tx.up ? s->tx.link.magic : 0);
 	wr_u32(out, 0);
@@ -315,6 +314,8 @@ send_lcp(struct worker *w, struct dp_session *s, uint8_t code)
 	if (!permitted(&s->tx, false) || outbox_frozen(&w->outbox))
 		return false;
 	out = wr_init(outbox_payload(&w->outbox), OUTBOX_PAYLOAD_MAX);
+	if (code == LCP_ECHO_REQUEST)
+		atomic_store_explicit(&s->tx.echo_seq, s->tx.gre.next, memory_order_relaxed);
 	number(w, s, write_lcp(s, code, &out));
 	return true;
 }

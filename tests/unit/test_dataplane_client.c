@@ -231,6 +231,24 @@ test_wrap_jumped_over(void **state)
 	assert_int_equal(l->c.echoes, 1);
 }
 
+/* Nothing to fill, but a number of 256 or more would be old to a client at 0xFFFFFFFF. */
+static void
+test_wrap_zero_follows(void **state)
+{
+	struct line *l = *state;
+
+	import(l, 300, UINT32_MAX - 30, true, 300);
+	rig_tun_many(&l->g, 1, 1);
+	rig_read(&l->g, &l->c);
+	rig_ack(&l->g, &l->c, UINT32_MAX);
+	later(l, 10000);
+	assert_int_equal(rig_read(&l->g, &l->c), 2);
+	assert_int_equal(l->c.discards, 1);
+	assert_int_equal(l->c.first_seq, 0);
+	assert_int_equal(l->c.last_seq, 300);
+	assert_int_equal(l->c.packets, 1);
+}
+
 /* Traffic at 1 packet/ms; the client acknowledges at the end of each while it is alive. */
 static void
 traffic(struct line *l, unsigned n)
@@ -301,6 +319,32 @@ test_asked(void **state)
 	assert_int_equal(rig_counters(&l->g).drops[DP_DROP_STALL], 0);
 	assert_int_equal(l->c.packets, 5016);
 	assert_true(echoes > 3);
+}
+
+/* One that acknowledged once and never again: its answers to our echoes say as much. */
+static void
+test_answers_only(void **state)
+{
+	struct line *l = *state;
+	uint8_t payload[PEER_MAX], out[PEER_MAX];
+	unsigned echoes = 0;
+	size_t len;
+
+	rig_up_new(&l->g);
+	traffic(l, 16);
+	for (unsigned i = 0; i < 3000; i++) {
+		rig_tun(&l->g, 1);
+		later(l, 500);
+		rig_read(&l->g, &l->c);
+		if (l->c.echoes == echoes)
+			continue;
+		echoes = l->c.echoes;
+		len = peer_frame(payload, PPP_LCP, "\x0a\xff\x00\x08....", 8);
+		rig_to_server(&l->g, out, peer_numbered(&l->c.p, out, l->c.p.seq++, payload, len));
+	}
+	assert_true(echoes > 3);
+	assert_int_equal(rig_counters(&l->g).drops[DP_DROP_STALL], 0);
+	assert_int_equal(rig_counters(&l->g).tx_acked, l->c.echo_seq);
 }
 
 /* One that never acknowledged anything is left alone. */
@@ -534,8 +578,10 @@ main(void)
 	    ROW(test_wrap_unacknowledged),
 	    ROW(test_wrap_at_mark),
 	    ROW(test_wrap_jumped_over),
+	    ROW(test_wrap_zero_follows),
 	    ROW(test_stall),
 	    ROW(test_asked),
+	    ROW(test_answers_only),
 	    ROW(test_never_acknowledges),
 	    ROW(test_walk),
 	    ROW(test_walk_at_mark),
