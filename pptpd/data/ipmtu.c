@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "common/conf.h"
 #include "common/cursor.h"
 
 #define FLAG_DF     0x4000
@@ -230,13 +231,6 @@ is_icmp_error(const uint8_t *packet, const struct ip4 *ip)
 	return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
 }
 
-static bool
-is_one_host(uint32_t a)
-{
-	return a != 0 && !IN_MULTICAST(a) && !IN_BADCLASS(a) && a != INADDR_BROADCAST &&
-	       a >> 24 != IN_LOOPBACKNET;
-}
-
 size_t
 ipmtu_frag_needed(const uint8_t *packet, const struct ip4 *ip, uint32_t from, uint16_t mtu,
     uint8_t out[static IPMTU_ICMP_MAX])
@@ -244,8 +238,8 @@ ipmtu_frag_needed(const uint8_t *packet, const struct ip4 *ip, uint32_t from, ui
 	size_t quote = IPMTU_ICMP_MAX - IPMTU_HEADER_MIN - 8;
 	struct wr w = wr_init(out, IPMTU_ICMP_MAX);
 
-	if (is_icmp_error(packet, ip) || ip->offset != 0 || !is_one_host(ip->src) ||
-	    !is_one_host(ip->dst))
+	if (is_icmp_error(packet, ip) || ip->offset != 0 || !conf_is_host_ip(ip->src) ||
+	    !conf_is_host_ip(ip->dst))
 		return 0;
 	if (quote > ip->total)
 		quote = ip->total;
