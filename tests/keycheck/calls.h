@@ -18,6 +18,7 @@
 /* What was sent under a number or with a key: the first frame's fingerprint, 0 = nothing yet. */
 struct use {
 	uint64_t print;
+	bool encrypted;
 	uint64_t at_us;
 	uint64_t sender;
 };

@@ -19,13 +19,13 @@ struct takeover {
 	unsigned calls;           /* that the new one went on with */
 	uint32_t numbers_max;     /* most numbers jumped over: 0 = none is missing */
 	uint64_t keys_max;
-	unsigned backward;   /* calls that went on with a number that was not above the last */
 	uint64_t stragglers; /* frames that the old one still sent */
 };
 
 enum fault {
 	FAULT_KEY,         /* two different frames, one key */
-	FAULT_NUMBER,      /* two different frames, one GRE number */
+	FAULT_NUMBER,      /* two encrypted frames, one GRE number */
+	FAULT_BACKWARD,    /* an encrypted frame of a new gateway that a client drops as old */
 	FAULT_UNREADABLE,  /* no key that is anywhere near makes sense of it */
 	FAULT_CLOSED,      /* FIN or RST to a live call's connection */
 	FAULT_UNREACHABLE, /* protocol or port unreachable to a live call's client */
@@ -46,6 +46,7 @@ struct check {
 	struct calls *calls;
 	uint32_t vip;
 	uint64_t frames, encrypted, walks, repeated;
+	uint64_t filled; /* control frames under numbers that were used before: they fill a gap */
 	uint64_t unknown, unknown_encrypted; /* of no call in the key log, or of its set-up */
 	uint64_t faults[FAULT_MAX];
 	struct example examples[CHECK_EXAMPLES];
