@@ -24,7 +24,7 @@
 #define BUSY_MS      1500 /* counters come once a second: it had traffic then */
 #define PACE_MS      10   /* first Echo-Requests of the idle ones, */
 #define PACE_STEPS   100  /* all of them within 1 s */
-#define WATCH_MS     10
+#define WATCH_MS     2
 
 struct waiter {
 	STAILQ_ENTRY(waiter) next;
@@ -146,7 +146,10 @@ drop_connection(struct ctrl *c)
 		ctrl_silence(c);
 }
 
-/* What cannot go on gives up its call and its address at once: the client is to learn, and dials.
+/*
+ * The gap is filled for those with traffic only: who waits for missing numbers has nothing else to
+ * wait for, and thousands of idle ones would cost a million frames.
+ * What cannot go on gives up its call and its address at once: the client is to learn, and dials.
  */
 static void
 continue_session(struct takeover *t, const struct mirror_session *m)
@@ -161,7 +164,7 @@ continue_session(struct takeover *t, const struct mirror_session *m)
 		return;
 	}
 	if ((c = connection_of(t, m, &fill)) != NULL &&
-	    (s = session_continue(c, m, fill)) == NULL) {
+	    (s = session_continue(c, m, fill && !t->idle_ones)) == NULL) {
 		int error = errno;
 
 		drop_connection(c);
