@@ -26,8 +26,8 @@
 const char *
 fault_name(enum fault f)
 {
-	static const char *const names[FAULT_MAX] = {
-	    "key_reused", "number_reused", "unreadable", "closed", "unreachable", "cut"};
+	static const char *const names[FAULT_MAX] = {"key_reused", "number_reused", "backward",
+	    "unreadable", "closed", "unreachable", "cut"};
 
 	return names[f];
 }
@@ -93,13 +93,20 @@ is_serving(struct check *c, const struct frame *f)
 /* ---- numbers ---- */
 
 static void
-jump_numbers(struct check *c, struct call *call, const struct frame *f, uint32_t place)
+jump_numbers(
+    struct check *c, struct call *call, const struct frame *f, uint32_t place, bool encrypted)
 {
 	struct takeover *t = takeover(c);
 	uint32_t last = call->last_number;
 
+	if ((int32_t)(place - last) <= 0) {
+		/* A client drops it. Control frames come so, to fill the gap before a mark. */
+		if (encrypted && call->sender != f->sender)
+			found(c, FAULT_BACKWARD, f, call, place + call->first_number, 0, NULL);
+		return;
+	}
 	if (call->sender == f->sender) {
-		if (place > last && place - last - 1 > c->within_numbers)
+		if (place - last - 1 > c->within_numbers)
 			c->within_numbers = place - last - 1;
 		return;
 	}
@@ -108,9 +115,7 @@ jump_numbers(struct check *c, struct call *call, const struct frame *f, uint32_t
 	if (t == NULL)
 		return;
 	t->calls++;
-	if (place <= last)
-		t->backward++;
-	else if (place - last - 1 > t->numbers_max)
+	if (place - last - 1 > t->numbers_max)
 		t->numbers_max = place - last - 1;
 }
 
@@ -135,10 +140,12 @@ note_number(struct check *c, struct call *call, const struct frame *f, uint32_t 
 	c->out_of_memory = c->out_of_memory || failed;
 	if (again)
 		return false;
-	if (before != NULL)
+	if (before != NULL && before->encrypted && use->encrypted)
 		found(c, FAULT_NUMBER, f, call, number, 0, before);
+	else if (before != NULL)
+		c->filled++;
 	if (serving)
-		jump_numbers(c, call, f, place);
+		jump_numbers(c, call, f, place, use->encrypted);
 	if ((int32_t)(place - call->last_number) > 0)
 		call->last_number = place;
 	return true;
@@ -291,8 +298,10 @@ gre(struct check *c, const struct frame *f, uint32_t client, struct rd r)
 		c->unknown_encrypted += encrypted;
 		return;
 	}
-	use = (struct use){
-	    .print = fingerprint(h.seq, payload.p, len), .at_us = f->at_us, .sender = f->sender};
+	use = (struct use){.print = fingerprint(h.seq, payload.p, len),
+	    .at_us = f->at_us,
+	    .sender = f->sender,
+	    .encrypted = encrypted};
 	if (!note_number(c, call, f, h.seq, &use, serving)) {
 		c->repeated++;
 		return;

@@ -154,12 +154,11 @@ takeovers(const struct options *o, const struct check *c)
 	for (unsigned i = 0; i < c->n_takeovers; i++) {
 		const struct takeover *t = &c->takeovers[i];
 
-		json_array_append_new(
-		    list, json_pack("{s:o,s:o,s:o,s:i,s:I,s:I,s:i,s:I}", "at", seconds(t->at_us),
-			      "from", gateway(o, t->from), "to", gateway(o, t->to), "calls",
-			      (int)t->calls, "numbers_jumped", (json_int_t)t->numbers_max,
-			      "keys_jumped", (json_int_t)t->keys_max, "backward", (int)t->backward,
-			      "stragglers", (json_int_t)t->stragglers));
+		json_array_append_new(list,
+		    json_pack("{s:o,s:o,s:o,s:i,s:I,s:I,s:I}", "at", seconds(t->at_us), "from",
+			gateway(o, t->from), "to", gateway(o, t->to), "calls", (int)t->calls,
+			"numbers_jumped", (json_int_t)t->numbers_max, "keys_jumped",
+			(json_int_t)t->keys_max, "stragglers", (json_int_t)t->stragglers));
 	}
 	return list;
 }
@@ -189,7 +188,7 @@ within_bounds(const struct options *o, const struct check *c)
 {
 	for (unsigned i = 0; i < c->n_takeovers; i++)
 		if (c->takeovers[i].numbers_max > o->max_numbers ||
-		    c->takeovers[i].keys_max > o->max_keys || c->takeovers[i].backward > 0)
+		    c->takeovers[i].keys_max > o->max_keys)
 			return false;
 	return true;
 }
@@ -205,14 +204,14 @@ report(const struct options *o, const struct check *c, unsigned cut)
 		ok = ok && c->faults[f] == 0;
 	}
 	ok = ok && c->unknown_encrypted == 0;
-	r = json_pack("{s:b,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:o,s:b,s:o,s:I,s:I,s:o}", "ok", ok,
+	r = json_pack("{s:b,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:o,s:b,s:o,s:I,s:I,s:o}", "ok", ok,
 	    "calls", (int)c->calls->n, "frames", (json_int_t)c->frames, "encrypted",
 	    (json_int_t)c->encrypted, "walks", (json_int_t)c->walks, "repeated",
-	    (json_int_t)c->repeated, "of_no_call", (json_int_t)c->unknown, "encrypted_of_no_call",
-	    (json_int_t)c->unknown_encrypted, "captures_cut", (int)cut, "faults", faults,
-	    "within_bounds", bounds, "takeovers", takeovers(o, c), "other_numbers_jumped",
-	    (json_int_t)c->within_numbers, "other_keys_jumped", (json_int_t)c->within_keys,
-	    "examples", examples(o, c));
+	    (json_int_t)c->repeated, "filled", (json_int_t)c->filled, "of_no_call",
+	    (json_int_t)c->unknown, "encrypted_of_no_call", (json_int_t)c->unknown_encrypted,
+	    "captures_cut", (int)cut, "faults", faults, "within_bounds", bounds, "takeovers",
+	    takeovers(o, c), "other_numbers_jumped", (json_int_t)c->within_numbers,
+	    "other_keys_jumped", (json_int_t)c->within_keys, "examples", examples(o, c));
 	json_dumpf(r, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(16));
 	putchar('\n');
 	json_decref(r);

@@ -207,7 +207,7 @@ check_capture() {
 	note "figure: key-check: $(jq -c 'del(.examples)' "$scratch/keycheck.json")"
 	check_eq "no key and no number for two frames, nothing unreadable, no end of a live call" \
 	    "$(jq -c '.faults + {encrypted_of_no_call}' "$scratch/keycheck.json")" \
-	    '{"key_reused":0,"number_reused":0,"unreadable":0,"closed":0,"unreachable":0,"cut":0,"encrypted_of_no_call":0}'
+	    '{"key_reused":0,"number_reused":0,"backward":0,"unreadable":0,"closed":0,"unreachable":0,"cut":0,"encrypted_of_no_call":0}'
 	[ "$(jq '.examples | length' "$scratch/keycheck.json")" = 0 ] || note "$(jq -c '.examples[]' "$scratch/keycheck.json")"
 	check "the jumps of numbers and keys stay within bounds" jq -e .within_bounds "$scratch/keycheck.json"
 	check_eq "the capture holds $want takeovers" "$(jq '.takeovers | length' "$scratch/keycheck.json")" "$want"
