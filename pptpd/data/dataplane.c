@@ -81,6 +81,13 @@ put_orders(struct worker *w, struct late *late)
 }
 
 static void
+kick(struct worker *w)
+{
+	if (!w->dp->batch)
+		ring_kick(&w->orders);
+}
+
+static void
 put_late(struct worker *w)
 {
 	struct late *late;
@@ -91,7 +98,7 @@ put_late(struct worker *w)
 			w->late_tail = &w->late_head;
 		late->queued = false;
 	}
-	ring_kick(&w->orders);
+	kick(w);
 	if (w->late_head != NULL)
 		timer_set(&w->late_timer, LATE_RETRY_MS);
 }
@@ -323,7 +330,7 @@ dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol, con
 	if (len > 0)
 		memcpy(o->payload, payload, len);
 	ring_commit(&w->orders);
-	ring_kick(&w->orders);
+	kick(w);
 	return 0;
 }
 
@@ -413,6 +420,14 @@ dp_freeze(struct dataplane *dp, bool frozen)
 {
 	for (unsigned i = 0; i < dp->config.workers; i++)
 		outbox_freeze(&dp->workers[i].outbox, frozen);
+}
+
+void
+dp_batch(struct dataplane *dp, bool on)
+{
+	dp->batch = on;
+	for (unsigned i = 0; !on && i < dp->config.workers; i++)
+		ring_kick(&dp->workers[i].orders);
 }
 
 void

@@ -136,6 +136,9 @@ void dp_export(struct dataplane *dp, struct dp_session *s, uint32_t ahead, uint3
 /* Nothing leaves towards a client any more, from any worker, from the return of this call on; until
  * thawed. What was to leave is dropped, and takes neither number nor key. */
 void dp_freeze(struct dataplane *dp, bool frozen);
+/* While on, what is asked for waits; off: the workers are woken once for all of it. For hundreds of
+ * sessions at a time, never beyond the callback that began it. */
+void dp_batch(struct dataplane *dp, bool on);
 
 enum dp_drop {
 	DP_DROP_GRE_HEADER,   /* broken GRE header (no session known) */

@@ -300,6 +300,7 @@ struct dataplane {
 	struct dp_config config;
 	struct dp_ops ops;
 	void *arg;
+	bool batch; /* workers are woken when it ends */
 	struct worker *workers; /* config.workers of them */
 	pthread_t threads[DP_WORKERS_MAX];
 	unsigned started;

@@ -281,12 +281,31 @@ all_gone(struct takeover *t)
 	return e->n_held == e->n_sessions || ++t->looks > LETTING_GO_N;
 }
 
+/* A slice of the copy, in two rounds over it. False: it was the last. */
+static bool
+continue_some(struct takeover *t)
+{
+	const struct mirror *copy = replica_mirror(t->engine->replica);
+
+	for (unsigned n = 0; n < SLICE;) {
+		if ((t->at = mirror_next_session(copy, t->at)) == NULL) {
+			if (t->idle_ones)
+				return false;
+			t->idle_ones = true;
+		} else if (was_busy(t, t->at) == !t->idle_ones) {
+			continue_session(t, t->at);
+			n++;
+		}
+	}
+	return true;
+}
+
 static void
 slice_cb(void *arg)
 {
 	struct takeover *t = arg;
 	struct engine *e = t->engine;
-	const struct mirror *copy = replica_mirror(e->replica);
+	bool more;
 
 	if (e->role != ROLE_ACTIVE) /* it has just yielded */
 		return;
@@ -297,19 +316,13 @@ slice_cb(void *arg)
 	if (!t->thawed)
 		dp_freeze(e->dp, false);
 	t->thawed = true;
-	for (unsigned n = 0; n < SLICE;) {
-		if ((t->at = mirror_next_session(copy, t->at)) == NULL) {
-			if (t->idle_ones) {
-				data_path_on(t);
-				return;
-			}
-			t->idle_ones = true;
-		} else if (was_busy(t, t->at) == !t->idle_ones) {
-			continue_session(t, t->at);
-			n++;
-		}
-	}
-	timer_set(&t->slice, 0);
+	dp_batch(e->dp, true);
+	more = continue_some(t);
+	dp_batch(e->dp, false);
+	if (more)
+		timer_set(&t->slice, 0);
+	else
+		data_path_on(t);
 }
 
 static int
@@ -377,7 +390,9 @@ fall_silent(struct engine *e, uint64_t epoch)
 	timer_cancel(&t->yield);
 	answer_waiters(t, ECANCELED);
 	replica_demote(e->replica, epoch);
+	dp_batch(e->dp, true);
 	ctrl_silence_all(e);
+	dp_batch(e->dp, false);
 }
 
 struct role_change {

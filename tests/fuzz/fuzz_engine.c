@@ -337,6 +337,11 @@ dp_freeze(struct dataplane *dp, bool on)
 }
 
 void
+dp_batch(struct dataplane *dp, bool on)
+{
+}
+
+void
 dp_export(struct dataplane *dp, struct dp_session *d, uint32_t ahead, uint32_t low_water)
 {
 }

@@ -226,6 +226,11 @@ dp_set_gate(struct dataplane *dp, struct dp_session *s, const struct keygate *g,
 }
 
 void
+dp_batch(struct dataplane *dp, bool on)
+{
+}
+
+void
 dp_export(struct dataplane *dp, struct dp_session *s, uint32_t ahead, uint32_t low_water)
 {
 	s->exporting = true;
