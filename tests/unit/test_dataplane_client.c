@@ -249,6 +249,25 @@ test_wrap_zero_follows(void **state)
 	assert_int_equal(l->c.packets, 1);
 }
 
+/* The first acknowledgement counts whatever it is, later ones only ahead. */
+static void
+test_first_ack(void **state)
+{
+	struct line *l = *state;
+
+	import(l, 0x90000000, 0, false, 0x90000000);
+	rig_ack(&l->g, &l->c, 0x8fffffff);
+	assert_int_equal(rig_counters(&l->g).tx_acked, 0x8fffffff);
+	rig_ack(&l->g, &l->c, 0x8ffffff0);
+	rig_ack(&l->g, &l->c, 0x90000005); /* never sent */
+	assert_int_equal(rig_counters(&l->g).tx_acked, 0x8fffffff);
+	dp_export(l->g.dp, l->g.s, 10, 0);
+	rig_turn(&l->g);
+	assert_int_equal(l->g.exports, 1);
+	assert_true(l->g.state.tx_any_ack);
+	assert_int_equal(l->g.state.tx_acked, 0x8fffffff);
+}
+
 /* Traffic at 1 packet/ms; the client acknowledges at the end of each while it is alive. */
 static void
 traffic(struct line *l, unsigned n)
@@ -398,6 +417,34 @@ test_walk(void **state)
 	assert_int_equal(rig_counters(&l->g).walks, l->c.walks);
 	/* The keys left out and not needed are forgotten. */
 	assert_null(l->g.s->tx.walk);
+}
+
+/* Keys left out under old start keys are no keys under new ones. */
+static void
+test_walk_new_keys(void **state)
+{
+	struct line *l = *state;
+
+	rig_up_new(&l->g);
+	traffic(l, 160);
+	l->c.dead = true;
+	for (unsigned i = 0; i < 3000; i++) {
+		rig_tun(&l->g, 2);
+		later(l, 100);
+		rig_read(&l->g, &l->c);
+	}
+	assert_non_null(l->g.s->tx.walk);
+	traffic(l, 1000);
+	assert_int_equal(rig_counters(&l->g).stalls, 1);
+	dp_set_keys(l->g.dp, l->g.s, peer_key_down, peer_key_up);
+	rig_turn(&l->g);
+	memset(l->c.key_used, 0, sizeof(l->c.key_used));
+	mppe_init(&l->c.p.recv, peer_key_down);
+	l->c.dead = false;
+	rig_ack(&l->g, &l->c, l->c.last_seq);
+	traffic(l, 10);
+	assert_int_equal(l->c.walks + l->c.lost, 0);
+	assert_int_equal(l->c.p.recv.index, 10);
 }
 
 /* Walking obeys the gate: not a number above the mark. */
@@ -579,11 +626,13 @@ main(void)
 	    ROW(test_wrap_at_mark),
 	    ROW(test_wrap_jumped_over),
 	    ROW(test_wrap_zero_follows),
+	    ROW(test_first_ack),
 	    ROW(test_stall),
 	    ROW(test_asked),
 	    ROW(test_answers_only),
 	    ROW(test_never_acknowledges),
 	    ROW(test_walk),
+	    ROW(test_walk_new_keys),
 	    ROW(test_walk_at_mark),
 	    ROW(test_resolve),
 	    ROW(test_resolve_far),

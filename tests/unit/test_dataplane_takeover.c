@@ -188,6 +188,26 @@ test_hold_ends(void **state)
 	assert_null(due_first(&g->dp->workers[0].holds));
 }
 
+/* All queues of a worker together hold so many bytes. */
+static void
+test_hold_bytes(void **state)
+{
+	static const uint8_t packet[1396];
+	struct hold h[64] = {0};
+	size_t total = 0;
+	unsigned n = 0;
+
+	while (hold_put(&h[n % 64], &total, 0, true, 0x21, packet, sizeof(packet)) == 0)
+		n++;
+	assert_in_range(total, HOLD_BYTES_MAX - 1500, HOLD_BYTES_MAX);
+	assert_in_range(n, 5000, 6100);
+	hold_pop(&h[0], &total);
+	assert_int_equal(hold_put(&h[1], &total, 0, true, 0x21, packet, 1), 0);
+	for (unsigned i = 0; i < 64; i++)
+		hold_fini(&h[i], &total);
+	assert_int_equal(total, 0);
+}
+
 static void
 test_held_when_down(void **state)
 {
@@ -487,6 +507,7 @@ main(void)
 	    ROW(test_key_boundary),
 	    ROW(test_classes),
 	    ROW(test_hold_ends),
+	    ROW(test_hold_bytes),
 	    ROW(test_held_when_down),
 	    ROW(test_low),
 	    ROW(test_never_above),
