@@ -4,7 +4,7 @@
 # tests/run.sh [--full] [PATTERN]: builds and runs every test, and ends with `N passed, N failed`.
 #
 # Packages, both builds, the code's format, unit tests and corpus replays under ASan and UBSan, then the
-# scripts tests/config/test-*.sh and tests/lab/test-*.sh with the same build. --full adds a minute of
+# model of the takeover and the scripts tests/config/test-*.sh and tests/lab/test-*.sh with the same build. --full adds a minute of
 # fuzzing per target and tests/lab/long-*.sh. With PATTERN only scripts whose name contains it run.
 # Each test's log stays in build-dev/test-logs/.
 set -u
@@ -130,7 +130,7 @@ if step build-dev build dev && step build-release build release; then
 		step format format
 		unit_tests
 	fi
-	for test in tests/config/test-*.sh tests/lab/test-*.sh; do
+	for test in docs/model/check.sh tests/config/test-*.sh tests/lab/test-*.sh; do
 		[ ! -e "$test" ] || script "$test" 300
 	done
 	if [ -n "$full" ]; then

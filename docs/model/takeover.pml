@@ -7,7 +7,7 @@
  *
  * Sizes: KEYS key indices, a mark BLOCK ahead, epochs up to EPOCHS, REBOOTS reboots of which LOST lose the
  * state folder. With LIVE one node dies for good and the survivor must go on.
- * A BROKEN_x takes one rule away; the search must then find an error.
+ * A BROKEN_x takes one rule away; the search must then find an error (check.sh says which rule it is).
  */
 #ifndef KEYS
 #define KEYS 7
@@ -31,7 +31,7 @@
 
 mtype:frame = { HELLO, SNAPSHOT, MARKS, APPLIED };
 
-/* Frames of the stream, by sender: type, epoch, mark (HELLO: sender is active), classes (HELLO: clean). */
+/* Frames of the stream, by sender: type, epoch, mark (HELLO: sender is active), classes (HELLO: PAST). */
 chan wire[2] = [2] of { mtype:frame, byte, byte, byte };
 
 /* On the disk. */
@@ -55,9 +55,11 @@ byte asked[2];	  /* a mark that is not applied */
 bit unproven[2];  /* promoted; what the old active did with even indices is not known */
 bit greeted[2];	  /* the standby's HELLO was read */
 bit described[2]; /* this stream has seen our snapshot */
-byte consent[2];  /* `stale N` for our present N on its way to us: 1 = from a clean node, 2 = not */
+byte consent[2];  /* `stale N` for our present N on its way to us: PAST of the sender */
+byte met[2];	  /* the peer's boot whose past is accounted for, since we serve */
 
 /* The environment. */
+byte boot[2]; /* counts from 1 */
 byte reboots;
 byte lost;
 bit dead[2];
@@ -69,6 +71,7 @@ bit went_on;
 bit could;
 
 #define CLEAN(x) (file_epoch[x] > 0 && !marker[x])
+#define PAST(x)	   (CLEAN(x) -> 99 : boot[x])
 #define EXPOSED(x) (session[x] && mark[x] != NO_MARK)
 #define OURS(x, k)                                                                                \
 	((ODD(k) -> !closed_odd[x] : (!closed_even[x] && !unproven[x])) &&                         \
@@ -120,11 +123,25 @@ inline demote(x)
 	hang_up(x);
 	forget_session(x);
 	consent[x] = 0;
+	met[x] = 0;
 	heard[0] = 0;
 	heard[1] = 0;
 }
 
-/* Node n met a peer that cannot prove its past. */
+/* Node n met a peer; unless it is clean its class is closed, once a boot. */
+inline account(past)
+{
+	if
+	:: past == 99 -> unproven[n] = 0
+#ifndef BROKEN_BOOT
+	:: past != 99 && past == met[n]
+#endif
+	:: else ->
+		met[n] = past;
+		close_class()
+	fi
+}
+
 inline close_class()
 {
 	if
@@ -198,7 +215,7 @@ inline dial()
 	up[0] = 1;
 	up[1] = 1;
 	consent[PEER] = 0; /* N counts up */
-	wire[n]!HELLO(epoch[n], 0, CLEAN(n));
+	wire[n]!HELLO(epoch[n], 0, PAST(n));
 	wire[PEER]!HELLO(epoch[PEER], 1, 0)
 }
 
@@ -260,21 +277,19 @@ inline apply_snapshot(m, classes)
 	tidy_standby()
 }
 
-inline read_hello(e, from_active, clean)
+inline read_hello(e, from_active, past)
 {
 	if
 	/* That is how a node comes back: its HELLO may be behind. */
 	:: serves[n] && !from_active && e <= epoch[n] ->
 		greeted[n] = 1;
-		if
-		:: clean ->
-			unproven[n] = 0;
 #ifdef BROKEN_REOPEN
-			closed_even[n] = 0;
-			closed_odd[n] = 0;
+		if
+		:: past == 99 -> closed_even[n] = 0; closed_odd[n] = 0
+		:: else
+		fi;
 #endif
-		:: else -> close_class()
-		fi
+		account(past)
 	:: else ->
 		hear(e, from_active);
 		if
@@ -394,28 +409,28 @@ inline give_consent()
 	stale[n] = session[n];
 #endif
 	hang_up(n);
-	consent[PEER] = (CLEAN(n) -> 1 : 2)
+	consent[PEER] = PAST(n)
 }
 
 inline go_solo()
 {
 #ifndef BROKEN_CONSENT
-	if
-	:: consent[n] == 2 -> close_class()
-	:: else
-	fi;
+	account(consent[n]);
 #endif
 	consent[n] = 0;
 	hang_up(n);
-	mark[n] = NO_MARK;
-	even_to[n] = 0
+	if
+	:: session[n] -> mark[n] = NO_MARK; even_to[n] = 0
+	:: else
+	fi
 }
 
-/* Also a demotion by keepalived; staying away for a while = doing nothing for a while. */
+/* Staying away for a while = doing nothing for a while. */
 inline reboot()
 {
 	reboots++;
 	demote(n);
+	boot[n]++;
 	if
 	:: lost < LOST -> lost++; file_epoch[n] = 0; marker[n] = 0
 	:: true
@@ -423,12 +438,21 @@ inline reboot()
 	epoch[n] = file_epoch[n]
 }
 
+/* By keepalived's word alone. */
+inline step_down()
+{
+	reboots++;
+	demote(n)
+}
+
 inline die()
 {
-	could = ((serves[PEER] && session[PEER] && next[PEER] + 1 < KEYS &&
-		     !(EXPOSED(PEER) && closed_even[PEER])) ||
-	    (!serves[PEER] && session[PEER] && !stale[PEER] && !closed_odd[PEER] &&
-		mark[PEER] + 1 < KEYS));
+	/* A word of an epoch that is in force may still be on its way: then the sessions end. */
+	could = session[PEER] &&
+	    epoch[n] + (serves[n] && serves[PEER] && n == 0 -> 1 : 0) <= epoch[PEER] &&
+	    (serves[PEER] -> next[PEER] + 1 < KEYS && !(EXPOSED(PEER) && closed_even[PEER]) :
+	     session[n] && !stale[PEER] && !closed_odd[PEER] && mark[PEER] + 1 < KEYS &&
+		 next[n] + 2 * BLOCK + 1 < KEYS);
 	demote(n);
 	dead[n] = 1
 }
@@ -464,7 +488,9 @@ end:
 
 	/* orders */
 	:: atomic { ALIVE && !serves[n] && !dead[n] && (NEW_EPOCH(n) || dead[PEER]) -> promote() }
+#ifndef BROKEN_SILENCE
 	:: atomic { serves[n] && EXPOSED(n) && even_to[n] != NO_MARK -> go_silent() }
+#endif
 	:: atomic {
 		CALM && ALIVE && !serves[n] && serves[PEER] && EXPOSED(PEER) && !consent[PEER] &&
 		    epoch[n] <= epoch[PEER] ->
@@ -474,7 +500,7 @@ end:
 
 	/* the agents talk: here the peer's word reaches us */
 	:: atomic {
-		CALM && ALIVE && serves[n] &&
+		CALM && serves[n] &&
 		    (epoch[PEER] > epoch[n] || serves[PEER]) && !heard[n] ->
 		hear(epoch[PEER], serves[PEER]);
 		ok = 0
@@ -484,6 +510,7 @@ end:
 	:: atomic { CALM -> die() }
 #endif
 	:: atomic { CALM && ALIVE && reboots < REBOOTS -> reboot() }
+	:: atomic { CALM && ALIVE && reboots < REBOOTS && serves[n] -> step_down() }
 	od
 }
 
@@ -494,6 +521,8 @@ init
 		file_epoch[1] = 1;
 		epoch[0] = 1;
 		epoch[1] = 1;
+		boot[0] = 1;
+		boot[1] = 1;
 		marker[0] = 1;
 		forget_session(0);
 		forget_session(1);
@@ -505,3 +534,8 @@ init
 		run node(1)
 	}
 }
+
+#ifdef LIVE
+/* property 3, and the live half of property 2 */
+ltl goes_on { [] (could -> <> went_on) && [] <> !(serves[0] && serves[1]) }
+#endif
