@@ -191,7 +191,7 @@ release_all(struct session *s)
 	}
 	if (s->address != 0 && pool_owner(e->pool, s->address) == s)
 		pool_release(e->pool, s->address);
-	if (s->up && s->config->settings->logwtmp)
+	if (s->up && !s->to_record && s->config->settings->logwtmp)
 		priv_wtmp(e->priv, s->call_id, NULL, s->peer_ip);
 	if (s->dp != NULL)
 		dp_detach(e->dp, s->dp);

@@ -60,9 +60,9 @@ struct session {
 	unsigned n_held;
 	bool path_open; /* the data plane passes packets */
 	bool up, closing, reaping;
-	bool spent;         /* END_STALE is due */
-	bool echo_due;      /* taken over, and its first Echo-Request is still to come */
-	unsigned pending;   /* answers of the monitor still to come */
+	bool spent;                  /* END_STALE is due */
+	bool to_announce, to_record; /* taken over: see session_announce() */
+	unsigned pending;            /* answers of the monitor still to come */
 	uint8_t key_tag[8]; /* of the start key to the client: tells old reports from new ones */
 	struct replica_session replica;
 	uint64_t told; /* the sum of what the standby heard of it last, see session_counters() */
@@ -122,5 +122,9 @@ bool session_counters(struct session *s, struct record_counters *c);
  * on), ENOMEM, EEXIST, EADDRINUSE.
  */
 struct session *session_continue(struct ctrl *c, const struct mirror_session *m, bool fill);
+/* What is left to do for it, once, since it asks others and can be spread in time: the first frame,
+ * an LCP Echo-Request, and its address on the LAN; the record of its login. */
+void session_announce(struct session *s);
+void session_record_login(struct session *s);
 
 #endif

@@ -197,18 +197,37 @@ static void
 begin_life(struct session *s)
 {
 	struct engine *e = s->engine;
-	const struct settings *conf = s->config->settings;
 
 	s->in_set = s->has_route = true; /* since the copy knew of it */
 	session_enlist(s);
 	e->stats.sessions_continued++;
-	if (conf->proxyarp) {
-		s->pending++;
-		priv_route_add(e->priv, s->address, true, served_cb, s);
-	}
-	if (conf->logwtmp)
-		priv_wtmp(e->priv, s->call_id, s->identity.user, s->peer_ip);
+	s->to_announce = s->to_record = true;
 	timer_set(&s->timer, spread(s) * (uint64_t)FIRST_TICK_MS / UINT16_MAX);
+}
+
+void
+session_announce(struct session *s)
+{
+	struct engine *e = s->engine;
+
+	if (!s->to_announce || s->call.state != CALL_ESTABLISHED)
+		return;
+	s->to_announce = false;
+	ppp_echo_now(s->ppp);
+	if (!s->config->settings->proxyarp)
+		return;
+	s->pending++;
+	priv_route_add(e->priv, s->address, true, served_cb, s);
+}
+
+void
+session_record_login(struct session *s)
+{
+	if (!s->to_record || s->call.state != CALL_ESTABLISHED)
+		return;
+	s->to_record = false;
+	if (s->config->settings->logwtmp)
+		priv_wtmp(s->engine->priv, s->call_id, s->identity.user, s->peer_ip);
 }
 
 static uint64_t

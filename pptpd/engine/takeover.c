@@ -180,10 +180,8 @@ continue_session(struct takeover *t, const struct mirror_session *m)
 	}
 	standby_release(t->engine, m);
 	t->continued++;
-	if (t->idle_ones)
-		s->echo_due = true;
-	else
-		ppp_echo_now(s->ppp);
+	if (!t->idle_ones)
+		session_announce(s);
 }
 
 static bool
@@ -218,7 +216,7 @@ watch_cb(void *arg)
 		log_takeover(t);
 }
 
-/* The first Echo-Request of the idle ones, spread, so that neither we nor the clients choke. */
+/* What is left to do for each, spread, so that neither we nor the clients choke. */
 static void
 pace_cb(void *arg)
 {
@@ -226,17 +224,16 @@ pace_cb(void *arg)
 	struct engine *e = t->engine;
 	unsigned n = 0;
 
-	for (; t->echo_id <= 65535 && n < t->echoes; t->echo_id++) {
-		struct session *s = e->by_call[t->echo_id];
+	for (; t->pace_id <= 65535 && n < t->paced; t->pace_id++) {
+		struct session *s = e->by_call[t->pace_id];
 
-		if (s == NULL || !s->echo_due)
+		if (s == NULL || !s->to_record)
 			continue;
-		s->echo_due = false;
 		n++;
-		if (s->call.state == CALL_ESTABLISHED)
-			ppp_echo_now(s->ppp);
+		session_announce(s);
+		session_record_login(s);
 	}
-	if (t->echo_id <= 65535)
+	if (t->pace_id <= 65535)
 		timer_set(&t->pace, PACE_MS);
 }
 
@@ -266,8 +263,8 @@ data_path_on(struct takeover *t)
 	t->busy = false;
 	t->data_ms = since_ms(t->began_us);
 	replica_continued(e->replica);
-	t->echo_id = 1;
-	t->echoes = t->continued / PACE_STEPS + 1;
+	t->pace_id = 1;
+	t->paced = t->continued / PACE_STEPS + 1;
 	timer_set(&t->pace, 0);
 	priv_listen(e->priv, true, listening_cb, e);
 }

@@ -26,7 +26,7 @@ struct takeover {
 	unsigned looks;                  /* see LETTING_GO */
 	unsigned continued, stale, spent, failed;
 	uint64_t began_us, data_ms, control_ms;
-	unsigned echo_id, echoes; /* how far the first Echo-Requests are; how many a step */
+	unsigned pace_id, paced; /* the call id that is next; how many a step */
 	uint64_t yielded;
 	enum replica_state told_state; /* by the log */
 	bool told_in_step;
