@@ -82,6 +82,7 @@ struct client {
 
 	int gre_fd;
 	struct io gre_io;
+	uint64_t arrival_us; /* of the packet that is being taken in; 0 = no such packet */
 	struct {
 		uint64_t sent, received, send_errors, bad_header, unknown;
 	} gre;
@@ -97,6 +98,8 @@ struct client {
 		double opened; /* s since 1970 */
 		uint64_t opened_us, closed_us;
 		uint64_t unreachables[3]; /* when it opened */
+		/* How late we ourselves were, at worst: it limits what the figures can tell. */
+		uint64_t send_late_us, receive_late_us;
 	} window;
 
 	struct faults faults, faults_receive;

@@ -21,7 +21,7 @@
 struct totals {
 	unsigned up, cleared, survivors, lost, losses[REASON_MAX];
 	unsigned redials, heard, heard_control;
-	uint64_t sent, answered, missing;
+	uint64_t sent, answered, missing, beyond_us;
 	struct strict_peaks sum;
 	struct samples gaps, beyond, numbers, keys;
 };
@@ -44,6 +44,7 @@ figures_open(struct client *c, const char *name)
 	c->window.opened = epoch();
 	c->window.opened_us = now_us;
 	c->window.closed_us = 0;
+	c->window.send_late_us = c->window.receive_late_us = 0;
 	for (unsigned i = 0; i < 3; i++)
 		c->window.unreachables[i] = c->unreachables[i];
 	for (unsigned i = 0; i < c->n_sessions; i++) {
@@ -96,11 +97,13 @@ add_traffic(const struct client *c, const struct session *s, struct totals *t)
 {
 	const struct window *w = &s->traffic.window;
 	uint64_t interval_us = (uint64_t)(1e6 / c->o->rate);
+	uint64_t beyond_us = w->gap_us > interval_us ? w->gap_us - interval_us : 0;
 
 	if (!traffic_wanted(&s->traffic))
 		return;
 	samples_add(&t->gaps, w->gap_us);
-	samples_add(&t->beyond, w->gap_us > interval_us ? w->gap_us - interval_us : 0);
+	samples_add(&t->beyond, beyond_us);
+	t->beyond_us += beyond_us;
 	t->sent += window_sent(w);
 	t->answered += w->answered;
 	t->missing += window_lost(w);
@@ -213,6 +216,12 @@ figures_report(const struct client *c)
 	json_object_set_new(o, "losses", losses(t.losses));
 	json_object_set_new(o, "gap_ms", report_quantiles(&t.gaps, US_PER_MS));
 	json_object_set_new(o, "beyond_ms", report_quantiles(&t.beyond, US_PER_MS));
+	/* A gap is whole intervals; the mean over many sessions is not. */
+	json_object_set_new(o, "beyond_mean_ms",
+	    json_real(t.gaps.n > 0 ? (double)t.beyond_us / US_PER_MS / (double)t.gaps.n : 0));
+	json_object_set_new(o, "own_lateness_ms",
+	    json_pack("{s:f,s:f}", "send", (double)c->window.send_late_us / US_PER_MS, "receive",
+		(double)c->window.receive_late_us / US_PER_MS));
 	json_object_set_new(o, "numbers_jumped", report_quantiles(&t.numbers, 1));
 	json_object_set_new(o, "keys_jumped", report_quantiles(&t.keys, 1));
 	json_object_set_new(o, "worst", worst(c));

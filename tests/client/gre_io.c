@@ -7,6 +7,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <string.h>
+#include <time.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,6 +22,7 @@
 #define PACKET_MAX    2048
 #define BUFFER        (16 << 20)
 #define DONT_FRAGMENT 0x4000
+#define CONTROL_LEN   64
 
 void
 gre_io_send(struct client *c, uint32_t source, const uint8_t *bytes, size_t len)
@@ -75,9 +78,34 @@ input(struct client *c, const uint8_t *packet, size_t len)
 	session_receive(s, whole.p, rd_left(&whole));
 }
 
+/* When the packet arrived, in the time of client_now_us(): not when we found the time to read it.
+ */
+static uint64_t
+arrival(struct client *c, struct msghdr *m)
+{
+	struct timespec stamp = {0}, wall;
+	uint64_t now_us = client_now_us();
+	int64_t age_us;
+
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h != NULL; h = CMSG_NXTHDR(m, h))
+		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_TIMESTAMPNS)
+			memcpy(&stamp, CMSG_DATA(h), sizeof(stamp));
+	if (stamp.tv_sec == 0)
+		return now_us;
+	clock_gettime(CLOCK_REALTIME, &wall);
+	age_us =
+	    (int64_t)(wall.tv_sec - stamp.tv_sec) * 1000000 + (wall.tv_nsec - stamp.tv_nsec) / 1000;
+	if (age_us < 0)
+		age_us = 0;
+	if ((uint64_t)age_us > c->window.receive_late_us)
+		c->window.receive_late_us = (uint64_t)age_us;
+	return now_us - (uint64_t)age_us;
+}
+
 static void
 io_cb(int events, void *arg)
 {
+	static _Alignas(struct cmsghdr) uint8_t control[BATCH][CONTROL_LEN];
 	static uint8_t bytes[BATCH][PACKET_MAX];
 	struct client *c = arg;
 	struct mmsghdr messages[BATCH] = {0};
@@ -89,10 +117,15 @@ io_cb(int events, void *arg)
 		vectors[i] = (struct iovec){.iov_base = bytes[i], .iov_len = PACKET_MAX};
 		messages[i].msg_hdr.msg_iov = &vectors[i];
 		messages[i].msg_hdr.msg_iovlen = 1;
+		messages[i].msg_hdr.msg_control = control[i];
+		messages[i].msg_hdr.msg_controllen = CONTROL_LEN;
 	}
 	n = recvmmsg(c->gre_fd, messages, BATCH, MSG_DONTWAIT, NULL);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		c->arrival_us = arrival(c, &messages[i].msg_hdr);
 		input(c, bytes[i], messages[i].msg_len);
+	}
+	c->arrival_us = 0;
 }
 
 int
@@ -105,6 +138,7 @@ gre_io_open(struct client *c)
 		return -1;
 	(void)setsockopt(c->gre_fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	(void)setsockopt(c->gre_fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	(void)setsockopt(c->gre_fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
 	if (setsockopt(c->gre_fd, IPPROTO_IP, IP_HDRINCL, &on, sizeof(on)) < 0 ||
 	    io_init(&c->gre_io, c->loop, c->gre_fd, io_cb, c) < 0) {
 		close(c->gre_fd);

@@ -121,6 +121,18 @@ wait_ms(const struct traffic *t, uint64_t sent)
 	return due_us > now_us ? (due_us - now_us + 999) / 1000 : 1;
 }
 
+/* How late packet number `sent` goes out. */
+static void
+note_late(const struct traffic *t, uint64_t sent)
+{
+	struct client *c = t->session->client;
+	uint64_t due_us = t->began_us + (uint64_t)((double)sent * 1e6 / options(t)->rate);
+	uint64_t now_us = client_now_us();
+
+	if (now_us > due_us && now_us - due_us > c->window.send_late_us)
+		c->window.send_late_us = now_us - due_us;
+}
+
 /* Sends what is due. The rate is kept over time, whatever the timer's grain is. */
 static void
 timer_cb(void *arg)
@@ -130,6 +142,7 @@ timer_cb(void *arg)
 	uint64_t due = 1 + (uint64_t)((double)(client_now_us() - t->began_us) * o->rate / 1e6);
 	uint64_t sent = o->ping_ip != 0 ? t->ping.sent : t->udp.sent;
 
+	note_late(t, sent);
 	if (o->count != 0 && due > o->count)
 		due = o->count;
 	for (unsigned i = 0; sent < due && i < BURST_MAX; i++, sent++) {
@@ -180,7 +193,8 @@ traffic_answer(struct traffic *t, const struct packet *p)
 {
 	const struct options *o = options(t);
 	struct stream *st = p->protocol == PACKET_ICMP ? &t->ping : &t->udp;
-	uint64_t now_us = client_now_us();
+	uint64_t arrival_us = t->session->client->arrival_us;
+	uint64_t now_us = arrival_us != 0 ? arrival_us : client_now_us();
 	bool ours = p->probe.session == t->session->number &&
 		    (p->protocol == PACKET_ICMP ? p->icmp_type == 0 && p->src == o->ping_ip
 						: p->src == o->udp_ip && p->sport == o->udp_port);

@@ -6,8 +6,9 @@
 # the gateways send and decrypts it; then tries the control channel. Uses the release build.
 #
 # LOADS = "SESSIONS:RATE ...", METHODS = "METHOD[@standby] ...", ADVERTS = seconds, CAPTURE= (empty: none).
-# The table: `serves` = until the other node has role and address; gap = longest time between two answers,
-# per session; beyond = its median less the interval of the packets; numbers, keys = widest jumps.
+# The table: gap = longest time between two answers, per session; beyond = gap less the interval of the
+# packets (its mean tells more than its median when the interval is long); numbers, keys = widest jumps;
+# client late = by how much the client itself sent and read too late at worst, in ms.
 export PHA_BUILD=${PHA_BUILD:-build}
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/client.sh"
