@@ -4,8 +4,8 @@
 # tests/run.sh [--full] [PATTERN]: builds and runs every test, and ends with `N passed, N failed`.
 #
 # Packages, both builds, the code's format, unit tests and corpus replays under ASan and UBSan, then the
-# model of the takeover and the scripts tests/config/test-*.sh and tests/lab/test-*.sh with the same build. --full adds a minute of
-# fuzzing per target and tests/lab/long-*.sh. With PATTERN only scripts whose name contains it run.
+# model of the takeover, and tests/config/test-*.sh and tests/lab/test-*.sh with the same build. --full adds a minute of
+# fuzzing per target, 10,000 seeds of the takeover's simulation and tests/lab/long-*.sh. With PATTERN only scripts whose name contains it run.
 # Each test's log stays in build-dev/test-logs/.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -134,6 +134,7 @@ if step build-dev build dev && step build-release build release; then
 		[ ! -e "$test" ] || script "$test" 300
 	done
 	if [ -n "$full" ]; then
+		[[ test_takeover != *$pattern* ]] || step takeover-10000 build/tests/unit/test_takeover 10000
 		fuzz
 		for test in tests/lab/long-*.sh; do
 			[ ! -e "$test" ] || script "$test" 7200
