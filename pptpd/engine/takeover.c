@@ -322,12 +322,33 @@ slice_cb(void *arg)
 		data_path_on(t);
 }
 
+/* Not a packet leaves from here on. The replica forgets first: no session "goes" by our ending. */
+static void
+fall_silent(struct engine *e, uint64_t epoch)
+{
+	struct takeover *t = e->takeover;
+
+	dp_freeze(e->dp, true);
+	t->busy = false;
+	timer_cancel(&t->slice);
+	timer_cancel(&t->pace);
+	timer_cancel(&t->watch);
+	timer_cancel(&t->yield);
+	answer_waiters(t, ECANCELED);
+	replica_demote(e->replica, epoch);
+	dp_batch(e->dp, true);
+	ctrl_silence_all(e);
+	dp_batch(e->dp, false);
+}
+
 static int
 begin_promotion(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg)
 {
 	struct takeover *t = e->takeover;
 	struct replica_status st;
 
+	if (timer_pending(&t->yield)) /* ordered back before it has let go */
+		fall_silent(e, t->yielded);
 	if (add_waiter(t, done, arg) < 0)
 		return -1;
 	replica_get_status(e->replica, &st);
@@ -335,7 +356,6 @@ begin_promotion(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg)
 	    (unsigned long long)epoch, st.sessions, st.stale ? "yes" : "no");
 	e->epoch = epoch;
 	e->role = ROLE_ACTIVE;
-	timer_cancel(&t->yield);
 	t->yielded = 0;
 	replica_promote(e->replica, epoch);
 	t->busy = t->unsaid = true;
@@ -372,25 +392,6 @@ engine_promote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg)
 }
 
 /* ---- demotion ---- */
-
-/* Not a packet leaves from here on. The replica forgets first: no session "goes" by our ending. */
-static void
-fall_silent(struct engine *e, uint64_t epoch)
-{
-	struct takeover *t = e->takeover;
-
-	dp_freeze(e->dp, true);
-	t->busy = false;
-	timer_cancel(&t->slice);
-	timer_cancel(&t->pace);
-	timer_cancel(&t->watch);
-	timer_cancel(&t->yield);
-	answer_waiters(t, ECANCELED);
-	replica_demote(e->replica, epoch);
-	dp_batch(e->dp, true);
-	ctrl_silence_all(e);
-	dp_batch(e->dp, false);
-}
 
 struct role_change {
 	struct engine *engine;

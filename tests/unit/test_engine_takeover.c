@@ -946,6 +946,26 @@ test_the_lower_epoch_yields(void **state)
 	assert_int_equal(errno, ESTALE);
 }
 
+/* It is ordered back in the turn in which it yields: nothing of its own comes back. */
+static void
+test_promoted_while_it_yields(void **state)
+{
+	unsigned answered = 0;
+
+	up_client(&gw[0]);
+	op_yield(&gw[0].e, 7);
+	assert_true(gw[0].frozen);
+	assert_int_equal(engine_promote(&gw[0].e, 8, count_cb, &answered), 0);
+	run(20);
+	assert_int_equal(answered, 1);
+	assert_int_equal(gw[0].e.role, ROLE_ACTIVE);
+	assert_int_equal(gw[0].e.n_sessions, 0);
+	assert_int_equal(gw[0].e.n_held, 0);
+	assert_int_equal(gw[0].told, 0);
+	assert_false(gw[0].frozen);
+	up_client(&gw[0]);
+}
+
 /* New keys: what the standby holds is of no use until the link is up again. */
 static void
 test_renegotiation(void **state)
@@ -997,6 +1017,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		test_the_end_with_and_without_a_standby, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_the_lower_epoch_yields, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_promoted_while_it_yields, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_renegotiation, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_the_end_of_a_call_reaches_the_copy, setup, teardown),
