@@ -83,6 +83,7 @@ struct client {
 	int gre_fd;
 	struct io gre_io;
 	uint64_t arrival_us; /* of the packet that is being taken in; 0 = no such packet */
+	uint64_t late_us;    /* we read the last one so long after it arrived */
 	struct {
 		uint64_t sent, received, send_errors, bad_header, unknown;
 	} gre;

@@ -97,11 +97,12 @@ add_traffic(const struct client *c, const struct session *s, struct totals *t)
 {
 	const struct window *w = &s->traffic.window;
 	uint64_t interval_us = (uint64_t)(1e6 / c->o->rate);
-	uint64_t beyond_us = w->gap_us > interval_us ? w->gap_us - interval_us : 0;
+	uint64_t from_us, gap_us = window_gap_us(w, &from_us);
+	uint64_t beyond_us = gap_us > interval_us ? gap_us - interval_us : 0;
 
 	if (!traffic_wanted(&s->traffic))
 		return;
-	samples_add(&t->gaps, w->gap_us);
+	samples_add(&t->gaps, gap_us);
 	samples_add(&t->beyond, beyond_us);
 	t->beyond_us += beyond_us;
 	t->sent += window_sent(w);
@@ -148,11 +149,19 @@ losses(const unsigned n[REASON_MAX])
 	return o;
 }
 
+static uint64_t
+gap_of(const struct session *s)
+{
+	uint64_t from_us;
+
+	return window_gap_us(&s->traffic.window, &from_us);
+}
+
 static int
 compare(const void *a, const void *b)
 {
 	const struct session *const *x = a, *const *y = b;
-	uint64_t p = (*x)->traffic.window.gap_us, q = (*y)->traffic.window.gap_us;
+	uint64_t p = gap_of(*x), q = gap_of(*y);
 
 	return p < q ? 1 : -(p > q);
 }
@@ -170,14 +179,14 @@ worst(const struct client *c)
 		all[i] = &c->sessions[i];
 	qsort(all, c->n_sessions, sizeof(struct session *), compare);
 	for (unsigned i = 0; i < c->n_sessions && i < WORST; i++) {
-		const struct window *w = &all[i]->traffic.window;
+		uint64_t from_us, gap_us = window_gap_us(&all[i]->traffic.window, &from_us);
 
-		if (w->gap_us == 0)
+		if (gap_us == 0 || !traffic_wanted(&all[i]->traffic))
 			break;
 		json_array_append_new(
 		    list, json_pack("{s:i,s:f,s:f,s:i,s:i}", "session", (int)all[i]->number,
-			      "gap_ms", (double)w->gap_us / US_PER_MS, "from_ms",
-			      ((double)w->gap_at_us - (double)c->window.opened_us) / US_PER_MS,
+			      "gap_ms", (double)gap_us / US_PER_MS, "from_ms",
+			      ((double)from_us - (double)c->window.opened_us) / US_PER_MS,
 			      "numbers", (int)all[i]->strict.window.numbers, "keys",
 			      (int)all[i]->strict.window.keys));
 	}

@@ -97,6 +97,7 @@ arrival(struct client *c, struct msghdr *m)
 	    (int64_t)(wall.tv_sec - stamp.tv_sec) * 1000000 + (wall.tv_nsec - stamp.tv_nsec) / 1000;
 	if (age_us < 0)
 		age_us = 0;
+	c->late_us = (uint64_t)age_us;
 	if ((uint64_t)age_us > c->window.receive_late_us)
 		c->window.receive_late_us = (uint64_t)age_us;
 	return now_us - (uint64_t)age_us;

@@ -23,7 +23,7 @@ end_gap(struct window *w, uint64_t now_us)
 void
 window_answer(struct window *w, uint64_t number, uint64_t now_us)
 {
-	if (w->open) {
+	if (w->open || now_us <= w->closed_us) {
 		end_gap(w, now_us);
 		w->since_us = now_us;
 	}
@@ -35,9 +35,18 @@ window_close(struct window *w, uint64_t next, uint64_t now_us)
 {
 	if (!w->open)
 		return;
-	end_gap(w, now_us);
+	w->closed_us = now_us;
 	w->to = next > w->from ? next : w->from;
 	w->open = false;
+}
+
+uint64_t
+window_gap_us(const struct window *w, uint64_t *from_us)
+{
+	bool silence = w->closed_us > w->since_us && w->closed_us - w->since_us > w->gap_us;
+
+	*from_us = silence ? w->since_us : w->gap_at_us;
+	return silence ? w->closed_us - w->since_us : w->gap_us;
 }
 
 uint64_t

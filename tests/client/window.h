@@ -15,16 +15,22 @@ struct window {
 	bool open;
 	uint64_t from, to; /* numbers of the packets: from <= number < to */
 	uint64_t answered;
-	uint64_t since_us, gap_us; /* last answer; longest gap */
+	uint64_t since_us, gap_us; /* last answer; longest gap between two */
 	uint64_t gap_at_us;        /* when that gap began */
+	uint64_t closed_us;
 };
 
 /* next = number of the next packet; since_us = last answer, or whatever silence counts from. */
 void window_open(struct window *w, uint64_t next, uint64_t since_us);
 void window_answer(struct window *w, uint64_t number, uint64_t now_us); /* a new answer */
-/* Gaps end here, silence included; answers to packets below `next` are still counted. */
+/*
+ * What is read later still counts if it is to packets below `next`, and ends gaps if it had arrived
+ * by now: the reader may be late.
+ */
 void window_close(struct window *w, uint64_t next, uint64_t now_us);
-uint64_t window_sent(const struct window *w); /* of a closed one */
+/* Of a closed one: the longest gap, silence at its end included, and when it began. */
+uint64_t window_gap_us(const struct window *w, uint64_t *from_us);
+uint64_t window_sent(const struct window *w);
 uint64_t window_lost(const struct window *w);
 
 #endif

@@ -137,6 +137,7 @@ static void
 test_window(void **state)
 {
 	struct window w;
+	uint64_t from_us;
 
 	window_open(&w, 10, 1000);
 	window_answer(&w, 9, 1100); /* sent before, answered now: ends a gap, counts for nothing */
@@ -147,13 +148,14 @@ test_window(void **state)
 	assert_int_equal(w.gap_us, 300);
 	assert_int_equal(w.gap_at_us, 1150);
 	window_close(&w, 14, 1500);
-	assert_int_equal(w.gap_us, 300);
+	assert_int_equal(window_gap_us(&w, &from_us), 300);
+	assert_int_equal(from_us, 1150);
 	assert_int_equal(window_sent(&w), 4);
 	assert_int_equal(window_lost(&w), 2);
 	window_answer(&w, 13, 9000); /* late, but sent in it; no gap any more */
 	window_answer(&w, 14, 9001); /* sent after */
 	assert_int_equal(window_lost(&w), 1);
-	assert_int_equal(w.gap_us, 300);
+	assert_int_equal(window_gap_us(&w, &from_us), 300);
 }
 
 /* Who never answers again has a gap to the very end. */
@@ -161,16 +163,35 @@ static void
 test_window_silence(void **state)
 {
 	struct window w;
+	uint64_t from_us;
 
 	window_open(&w, 0, 1000);
 	window_answer(&w, 0, 1010);
 	window_close(&w, 50, 6010);
-	assert_int_equal(w.gap_us, 5000);
-	assert_int_equal(w.gap_at_us, 1010);
+	assert_int_equal(window_gap_us(&w, &from_us), 5000);
+	assert_int_equal(from_us, 1010);
 	assert_int_equal(window_lost(&w), 49);
 	window_close(&w, 90, 9999); /* closed is closed */
-	assert_int_equal(w.gap_us, 5000);
+	assert_int_equal(window_gap_us(&w, &from_us), 5000);
 	assert_int_equal(window_sent(&w), 50);
+}
+
+/* What had arrived before the end is no silence, however late it is read. */
+static void
+test_window_read_late(void **state)
+{
+	struct window w;
+	uint64_t from_us;
+
+	window_open(&w, 0, 1000);
+	window_answer(&w, 0, 1010);
+	window_close(&w, 50, 6010);
+	window_answer(&w, 1, 1110);
+	window_answer(&w, 2, 6000);
+	window_answer(&w, 3, 9000);
+	assert_int_equal(window_gap_us(&w, &from_us), 4890);
+	assert_int_equal(from_us, 1110);
+	assert_int_equal(window_lost(&w), 46);
 }
 
 static void
@@ -295,6 +316,7 @@ main(void)
 	    cmocka_unit_test(test_mark),
 	    cmocka_unit_test(test_window),
 	    cmocka_unit_test(test_window_silence),
+	    cmocka_unit_test(test_window_read_late),
 	    cmocka_unit_test(test_window_idle),
 	    cmocka_unit_test(test_commands),
 	    cmocka_unit_test(test_no_commands),
