@@ -14,15 +14,14 @@
 
 #include "common/log.h"
 
-#define READ_SIZE 65536
-#define READS_MAX 8 /* in one turn: others want their turn too */
+#define READ_SIZE 16384
+#define OUT_MIN   65536
 
 struct replica_io {
 	struct loop *loop;
 	struct replica *replica;
 	int listen_fd, fd; /* fd < 0: no stream */
 	struct io accept_io, io;
-	uint64_t stream;    /* counts them: a callback may have ended the one that it began with */
 	struct timer lost;  /* a stream that failed while it was sent to */
 	const char *reason; /* of that */
 	uint8_t *out;
@@ -48,7 +47,6 @@ close_stream(struct replica_io *io)
 	io_fini(&io->io);
 	close(io->fd);
 	io->fd = -1;
-	io->stream++;
 	timer_cancel(&io->lost);
 	drop_out(io);
 }
@@ -81,7 +79,7 @@ waiting(const struct replica_io *io)
 static bool
 make_room(struct replica_io *io, size_t len)
 {
-	size_t have = waiting(io), size = io->out_size > 0 ? io->out_size : READ_SIZE;
+	size_t have = waiting(io), size = io->out_size > 0 ? io->out_size : OUT_MIN;
 	uint8_t *bigger;
 
 	if (io->out_size - io->out_len >= len)
@@ -149,26 +147,17 @@ replica_io_hang_up(struct replica_io *io, const char *why)
 
 /* ---- reading ---- */
 
+/* One piece a turn of the loop: a standby steps 64 keys or more for each session that it reads. */
 static void
 read_some(struct replica_io *io)
 {
-	uint64_t stream = io->stream;
+	ssize_t n = recv(io->fd, io->in, sizeof io->in, MSG_DONTWAIT);
 
-	for (unsigned i = 0; i < READS_MAX && io->fd >= 0 && io->stream == stream; i++) {
-		ssize_t n = recv(io->fd, io->in, sizeof io->in, MSG_DONTWAIT);
-
-		if (n > 0) {
-			replica_input(io->replica, io->in, (size_t)n);
-			explicit_bzero(io->in, (size_t)n);
-			if (n < READ_SIZE)
-				return;
-			continue;
-		}
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
+	if (n > 0) {
+		replica_input(io->replica, io->in, (size_t)n);
+		explicit_bzero(io->in, (size_t)n);
+	} else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		lose_stream(io, n == 0 ? "closed by the peer" : strerror(errno));
-		return;
-	}
 }
 
 static void
@@ -178,7 +167,7 @@ stream_cb(int events, void *arg)
 
 	if (events & IO_WRITE)
 		replica_io_flush(io);
-	if (events & IO_READ)
+	if (events & IO_READ && io->fd >= 0)
 		read_some(io);
 }
 
@@ -201,7 +190,6 @@ accept_cb(int events, void *arg)
 		return;
 	}
 	io->fd = fd;
-	io->stream++;
 	io_want(&io->io, IO_READ);
 	replica_connected(io->replica);
 }
