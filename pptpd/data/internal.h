@@ -114,12 +114,13 @@ struct tx_half {
 	struct due held;               /* when the first of it has waited long enough */
 	struct due step;               /* of a catch-up */
 	uint32_t fill_next, fill_left;
-	uint64_t wrap_us;     /* 0xFFFFFFFF goes out again */
-	uint32_t ack_seen;    /* stall.c: the peer's last acknowledgement that moved, */
-	uint64_t progress_us; /* since when it should have moved, */
-	uint64_t echo_us;     /* and when it was asked for; 0 = not since */
-	struct walk *walk;    /* walk.c: keys left out; NULL = none */
-	uint64_t walk_from;   /* the last of them, or about where the client is */
+	uint64_t wrap_us; /* 0xFFFFFFFF goes out again */
+	/* stall.c: the peer's last acknowledgement that moved, since when another is missing, since
+	 * when it is asked for one (0 = not), and when last. */
+	uint32_t ack_seen;
+	uint64_t progress_us, asked_us, echo_us;
+	struct walk *walk;  /* walk.c: keys left out; NULL = none */
+	uint64_t walk_from; /* the last of them, or about where the client is */
 	struct unsent unsent;
 	_Atomic uint64_t index;
 	_Atomic uint32_t next;     /* gre.next, for readers */
@@ -300,7 +301,7 @@ struct dataplane {
 	struct dp_config config;
 	struct dp_ops ops;
 	void *arg;
-	bool batch; /* workers are woken when it ends */
+	bool batch;             /* workers are woken when it ends */
 	struct worker *workers; /* config.workers of them */
 	pthread_t threads[DP_WORKERS_MAX];
 	unsigned started;

@@ -19,6 +19,8 @@ _Static_assert(HOLD_ROOM >= 2, "the inner protocol stands in the room");
 /* Keys that are stepped over at once: 60 ms of a worker. A gate that asks for more is shut. */
 #define STEP_MAX 65536
 
+#define ACK_AGE 256 /* numbers before ours that are taken for acknowledged, if nothing is known */
+
 static uint64_t
 next_key(const struct tx_half *tx)
 {
@@ -257,6 +259,10 @@ send_import(struct dp_session *s, const struct dp_state *state, uint32_t fill_fr
 	tx->mppe = state->tx;
 	tx->gate = state->gate;
 	tx->walk_from = tx->mppe.index;
+	/* What the copy says of acknowledgements may be seconds old. */
+	tx->ack_seen = state->tx_seq - ACK_AGE - 1;
+	if (state->tx_any_ack && (int32_t)(state->tx_acked - tx->ack_seen) > 0)
+		tx->ack_seen = state->tx_acked;
 	catchup_import(s, state, fill_from);
 	atomic_store_explicit(&s->peer_acked, state->tx_acked, memory_order_relaxed);
 	atomic_store_explicit(&s->any_acked, state->tx_any_ack, memory_order_relaxed);

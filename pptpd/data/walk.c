@@ -8,6 +8,10 @@
  * a packet lost that never was; if it went silent and comes back, they are sent, in order, before
  * anything else with a key.
  *
+ * Nobody knows whether it received what it did not acknowledge. To one that did these frames are
+ * late, which it drops, but only up to 2,048 keys: later ones it would take for 4,096 keys ahead,
+ * and be lost. So no key is sent that is further behind; stall.c sees to it that none need be.
+ *
  * The frame is an IP packet of version 0, which nobody takes; what follows is random.
  */
 #include <stdlib.h>
@@ -18,7 +22,8 @@
 #include "pptpd/ppp/ppp.h"
 
 #define WALK_EVERY 600 /* and up to 256 that were not acknowledged: a client follows 1,000 */
-#define WALK_MAX   16
+#define WALK_MAX   4
+#define WALK_BACK  2000 /* behind the next key */
 #define WALK_BYTES 12
 
 struct walk {
@@ -89,8 +94,9 @@ step(struct worker *w, struct dp_session *s, struct mppe *key)
 
 	if (s->tx.gre.next == UINT32_MAX || !keygate_number(&s->tx.gate, s->tx.gre.next))
 		return false;
-	if (keygate_index(&s->tx.gate, key->index) != key->index)
-		return true; /* not ours any more */
+	if (keygate_index(&s->tx.gate, key->index) != key->index ||
+	    key->index + WALK_BACK < s->tx.mppe.index)
+		return true;
 	if (getrandom(packet, WALK_BYTES, GRND_NONBLOCK) != WALK_BYTES)
 		return true;
 	packet[0] &= 0x0f;
