@@ -199,6 +199,9 @@ traffic_answer(struct traffic *t, const struct packet *p)
 		    (p->protocol == PACKET_ICMP ? p->icmp_type == 0 && p->src == o->ping_ip
 						: p->src == o->udp_ip && p->sport == o->udp_port);
 
+	/* Two clocks are compared: never let the arrival come before the sending. */
+	if (now_us < p->probe.sent_us)
+		now_us = p->probe.sent_us;
 	if (!ours) {
 		t->damaged++;
 		return;

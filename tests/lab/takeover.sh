@@ -235,7 +235,7 @@ check_control() {
 # identity: processes and unit of the real client, one line
 identity() {
 	"$realclient" exec 'p=$(cat /run/rc/pppd.pid 2>/dev/null); kill -0 "$p" 2>/dev/null && echo "pppd $p" || echo "no pppd"
-	    for d in /proc/[0-9]*; do read -r c <$d/comm && [ "$c" = pptp ] && echo "pptp ${d#/proc/}"; done 2>/dev/null
+	    for d in /proc/[0-9]*; do read -r c <$d/comm && case $c in pptp*) echo "pptp ${d#/proc/}" ;; esac; done 2>/dev/null
 	    ip -o -4 addr show | sed -n "s/^[0-9]*: \(ppp[0-9]*\) *inet \([0-9.]*\).*/\1 \2/p"' | sort | paste -sd' ' -
 }
 
@@ -286,6 +286,9 @@ end_iperf() {
 		/receiver/ { kbit = $7 }
 		/error/ { error = $0 }
 		/^exit/ { status = $2 }
-		END { gsub(/"/, "", error); printf "{\"exit\":%d,\"intervals\":%d,\"gap_ms\":%d,\"silent_at_end\":%s,\"kbit_s\":%d,\"error\":\"%s\"}\n",
-			status == "" ? -1 : status, n, longest * 100, run > 5 ? "true" : "false", kbit, error }')
+		END {
+			gsub(/"/, "", error)
+			printf("{\"exit\":%d,\"intervals\":%d,\"gap_ms\":%d,\"silent_at_end\":%s,\"kbit_s\":%d,\"error\":\"%s\"}\n",
+			    status == "" ? -1 : status, n, longest * 100, (run > 5 ? "true" : "false"), kbit, error)
+		}')
 }
