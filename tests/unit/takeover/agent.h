@@ -1,0 +1,299 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The agents, disks and keepalived of the simulation. What an agent orders is judged by the real
+ * code (hagent/pair.h); what it writes to the disk takes time, and one thing is written at a time.
+ */
+#ifndef TESTS_TAKEOVER_AGENT_H
+#define TESTS_TAKEOVER_AGENT_H
+
+#include "tests/unit/takeover/stream.h"
+
+#define TICK_MS   10
+#define ADVERT_MS 20
+#define DEAD_MS   70
+#define FAULT_MS  400
+#define FRESH_MS  200
+
+static struct node *
+other(struct node *n)
+{
+	return &n->w->n[!n->n];
+}
+
+/* ---- the disk ---- */
+
+static void
+disk_begin(struct node *n, enum disk_op op, uint64_t epoch)
+{
+	if (n->op != OP_NONE)
+		return;
+	n->op = op;
+	n->op_epoch = epoch;
+	n->op_ms = n->w->now + 2 + chance(n->w, 8);
+}
+
+static void
+disk_run(struct node *n)
+{
+	enum disk_op op = n->op;
+
+	if (op == OP_NONE || n->w->now < n->op_ms)
+		return;
+	n->op = OP_NONE;
+	if (op == OP_MARK || op == OP_PROMOTE)
+		n->disk.marker = true;
+	if (op == OP_UNMARK)
+		n->disk.marker = false;
+	if (op == OP_KEEP_EPOCH || op == OP_PROMOTE)
+		n->disk.epoch = n->op_epoch;
+	n->paired = false;
+	if (op != OP_PROMOTE)
+		return;
+	if (!n->engine_up || !n->master || n->op_epoch < status_of(n).epoch) {
+		n->role = PAIR_STANDBY;
+		return;
+	}
+	n->role = PAIR_ACTIVE;
+	engine_promote(n, n->op_epoch);
+}
+
+/* ---- what the agent knows and does ---- */
+
+static struct pair_facts
+facts_of(struct node *n)
+{
+	struct replica_status st = status_of(n);
+	uint64_t silent = n->heard.ms == 0 ? UINT64_MAX : n->w->now - n->heard.ms;
+	struct pair_facts f = {.role = n->role,
+	    .epoch = n->disk.epoch,
+	    .engine_epoch = st.epoch,
+	    .marker_may = n->disk.marker || n->op == OP_MARK || n->op == OP_PROMOTE,
+	    .marker_sure = n->disk.marker && n->op != OP_UNMARK,
+	    .paired = n->paired,
+	    .engine = {.known = n->engine_up,
+		.answers = n->engine_up,
+		.active = serves(n),
+		.cut_now = st.state == REPLICA_CUT,
+		.silent_now = st.state == REPLICA_SILENT,
+		.wants = st.wants,
+		.in_step = st.in_step,
+		.stale = st.stale,
+		.marked = st.marked,
+		.copy = st.sessions > 0,
+		.cut = st.cut,
+		.stale_cut = st.stale_cut},
+	    .peer = {.fresh = silent < FRESH_MS,
+		.active = n->heard.active,
+		.standby = n->heard.standby,
+		.silent_ms = silent,
+		.epoch = n->heard.epoch,
+		.wants_cut = n->heard.wants_cut,
+		.stale_cut = n->heard.stale_cut}};
+
+	if (!st.wants)
+		n->wants_since = 0;
+	else if (n->wants_since == 0)
+		n->wants_since = n->w->now;
+	f.engine.wants_ms = n->wants_since != 0 ? n->w->now - n->wants_since : 0;
+	return f;
+}
+
+static void
+agent_order(struct node *n)
+{
+	const struct pair_wishes *wish = &n->wishes;
+	struct world *w = n->w;
+
+	switch (wish->order) {
+	case PAIR_STALE:
+		if (replica_stale(n->r, wish->cut, n->heard.epoch) == 0)
+			trace(w, "%s consents to cut %" PRIu64, n->name, wish->cut);
+		break;
+	case PAIR_SOLO:
+		if (replica_solo(n->r, wish->cut) == 0) {
+			trace(w, "%s is solo", n->name);
+			w->solos++;
+		}
+		break;
+	case PAIR_SILENT:
+		if (replica_silent(n->r, wish->cut) == 0) {
+			trace(w, "%s is silent", n->name);
+			w->silences++;
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+agent_demote(struct node *n)
+{
+	uint64_t epoch = n->heard.epoch > n->disk.epoch ? n->heard.epoch : n->disk.epoch;
+
+	n->role = PAIR_STANDBY;
+	n->paired = false;
+	if (n->op == OP_PROMOTE)
+		n->op = OP_NONE;
+	if (n->engine_up && status_of(n).state != REPLICA_STANDBY)
+		engine_demote(n, epoch);
+}
+
+static void
+fault(struct node *n)
+{
+	n->fault_ms = n->w->now + FAULT_MS;
+	n->master = false;
+	agent_demote(n);
+}
+
+/* The peer serves, and its epoch is above ours (hagent/epoch.h). */
+static bool
+peer_is_above(const struct node *n)
+{
+	uint64_t ours = status_of(n).epoch;
+
+	if (!n->heard.active || n->w->now - n->heard.ms > FRESH_MS)
+		return false;
+	return n->heard.epoch > ours || (n->heard.epoch == ours && n->n == 1);
+}
+
+static void
+agent_role(struct node *n)
+{
+	uint64_t epoch;
+
+	if (n->yielded || (n->role == PAIR_ACTIVE && peer_is_above(n))) {
+		fault(n);
+		return;
+	}
+	if (!n->master && n->role != PAIR_STANDBY)
+		agent_demote(n);
+	if (n->master && n->role == PAIR_STANDBY && n->op == OP_NONE) {
+		epoch = status_of(n).epoch > n->disk.epoch ? status_of(n).epoch : n->disk.epoch;
+		if (n->heard.epoch > epoch)
+			epoch = n->heard.epoch;
+		n->role = PAIR_PROMOTING;
+		disk_begin(n, OP_PROMOTE, epoch + 1);
+	}
+}
+
+static void
+agent_tick(struct node *n)
+{
+	struct pair_wishes before = n->wishes;
+	struct pair_facts f;
+
+	if (!n->powered)
+		return;
+	if (path_open(n->w, PATH_AGENT) && other(n)->said.ms != 0 && other(n)->powered)
+		n->heard = other(n)->said;
+	disk_run(n);
+	if (!n->engine_up)
+		return;
+	agent_role(n);
+	f = facts_of(n);
+	pair_judge(&f, &before, &n->wishes);
+	if (n->role == PAIR_STANDBY && n->op == OP_NONE &&
+	    (!n->paired || n->told_clean != n->wishes.clean)) {
+		replica_pair(n->r, n->wishes.clean, n->disk.epoch);
+		n->paired = true;
+		n->told_clean = n->wishes.clean;
+	}
+	agent_order(n);
+	if (n->wishes.write_marker)
+		disk_begin(n, OP_MARK, 0);
+	else if (n->wishes.remove_marker)
+		disk_begin(n, OP_UNMARK, 0);
+	else if (n->wishes.keep_epoch)
+		disk_begin(n, OP_KEEP_EPOCH, f.engine_epoch);
+	n->said = (struct hello){.ms = n->w->now,
+	    .active = n->role == PAIR_ACTIVE && serves(n),
+	    .standby = n->role == PAIR_STANDBY,
+	    .epoch = status_of(n).epoch,
+	    .wants_cut = n->wishes.wants_cut,
+	    .stale_cut = n->wishes.stale_cut};
+}
+
+/* ---- keepalived ---- */
+
+static void
+become_master(struct node *n)
+{
+	n->master = true;
+	n->w->vip = (int)n->n;
+	trace(n->w, "%s is master", n->name);
+}
+
+static void
+vrrp_run(struct world *w)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct node *n = &w->n[i], *o = &w->n[!i];
+		bool hears = n->powered && o->powered && o->master && path_open(w, PATH_VRRP);
+
+		if (!n->powered)
+			continue;
+		if (hears)
+			n->advert_ms = w->now;
+		if (n->master && hears && i == 1 && o->role == PAIR_ACTIVE)
+			n->master = peer_is_above(o);
+		if (!n->master && n->engine_up && w->now >= n->fault_ms &&
+		    w->now - n->advert_ms > DEAD_MS + 11 * i)
+			become_master(n);
+	}
+	if (w->vip >= 0 && !w->n[w->vip].master)
+		w->vip = w->n[!w->vip].master ? !w->vip : -1;
+	if (w->vip < 0)
+		w->vip = w->n[0].master ? 0 : w->n[1].master ? 1 : -1;
+}
+
+/* ---- life and death ---- */
+
+static void
+node_crash(struct node *n, bool power)
+{
+	struct world *w = n->w;
+
+	trace(w, "%s %s", n->name, power ? "loses power" : "loses its engine");
+	if (power && w->stream.attached[n->n]) {
+		/* No FIN: the other end only hears nothing any more. */
+		w->stream.attached[n->n] = false;
+		pipe_clear(&w->stream.to[n->n]);
+	}
+	engine_stop(n);
+	n->master = false;
+	n->role = PAIR_STANDBY;
+	n->paired = false;
+	n->wishes = (struct pair_wishes){.wants_cut = PAIR_NO_CUT, .stale_cut = PAIR_NO_CUT};
+	n->engine_ms = w->now + 100 + chance(w, 200);
+	n->fault_ms = n->engine_ms + 100;
+	if (!power)
+		return;
+	n->powered = false;
+	n->op = OP_NONE;
+	n->heard = n->said = (struct hello){0};
+	n->power_ms = w->now + 400 + chance(w, 600);
+	n->engine_ms = n->power_ms + 20;
+	n->fault_ms = n->power_ms + 200;
+}
+
+static void
+node_run(struct node *n)
+{
+	struct world *w = n->w;
+
+	if (!n->powered && w->now >= n->power_ms) {
+		trace(w, "%s has power again%s", n->name, n->disk.marker ? ", marked" : "");
+		n->powered = true;
+		n->advert_ms = w->now;
+	}
+	if (n->powered && !n->engine_up && w->now >= n->engine_ms)
+		engine_start(n);
+	engine_run(n);
+	if (w->now % TICK_MS == n->n * 3)
+		agent_tick(n);
+}
+
+#endif
