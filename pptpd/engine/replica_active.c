@@ -63,9 +63,8 @@ replica_active_met(struct replica *r)
 		s->on_stream = false;
 		if (s->open != KEYS_NONE) {
 			replica_queue_record(r, s);
-		} else if (s->place != REPLICA_WITHOUT) {
-			s->place = REPLICA_WITHOUT;
-			TAILQ_INSERT_TAIL(&r->without, s, work);
+		} else {
+			replica_end_without(r, s);
 		}
 	}
 	TAILQ_FOREACH(c, &r->conns, entry)

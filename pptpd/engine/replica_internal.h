@@ -19,7 +19,7 @@
 #define CUT_BITS     20  /* streams of one engine; above them stands its boot id */
 #define SLICE_MS     100 /* counters: a slice of the members each time */
 #define SLICES       10
-#define EXPORTS_MAX  128 /* records of sessions on their way at once, so that marks get through */
+#define EXPORTS_MAX  64  /* records of sessions on their way at once, so that marks get through */
 #define CONNS_MAX    512 /* likewise of connections */
 #define COUNTERS_MAX 512 /* frames not applied: counters can wait */
 
@@ -53,6 +53,8 @@ struct replica {
 	bool open, met, grace;
 	uint64_t generation; /* changes when a stream ends */
 	uint64_t hello_epoch;
+	bool knows_boot; /* active: an engine was met since we serve, and it was known_boot */
+	uint32_t known_boot;
 	struct replica_hello peer;
 	uint64_t sent, received, applied; /* sequences */
 	uint64_t acked;                   /* standby: what it last said to have applied */
@@ -129,6 +131,7 @@ void replica_keys_met(struct replica *r); /* closes what the peer cannot prove *
 void replica_keys_cut(struct replica *r);
 void replica_keys_given_up(struct replica *r); /* the copy is gone, or declared stale */
 void replica_keys_silent(struct replica *r);
+void replica_end_without(struct replica *r, struct replica_session *s); /* no key is left to it */
 /* The mark for a session that stands there, not below `old`. */
 struct record_mark replica_keys_ahead(const struct replica_session *s,
     const struct record_mark *old, uint32_t next_seq, uint64_t next_index);

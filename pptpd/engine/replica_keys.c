@@ -51,16 +51,21 @@ suspect(struct replica_session *s, uint8_t classes, uint64_t epoch)
 
 /*
  * The peer, a standby, was the active of what we took over, or the standby of what we served before
- * the cut. What it cannot have used is ours again; what it may have used stays closed.
+ * the cut. What it cannot have used is ours again; what it may have used stays closed. An engine
+ * that we have met since we serve, and that is not above our epoch, was never promoted since.
  */
 void
 replica_keys_met(struct replica *r)
 {
+	bool known = r->knows_boot && r->known_boot == r->peer.boot_id;
 	struct replica_session *s;
+
+	r->knows_boot = true;
+	r->known_boot = r->peer.boot_id;
 
 	TAILQ_FOREACH(s, &r->sessions, entry)
 	{
-		if (!r->peer.clean || r->peer.clean_epoch < s->suspect_epoch)
+		if (!known && (!r->peer.clean || r->peer.clean_epoch < s->suspect_epoch))
 			s->open &= (uint8_t)~s->suspect;
 		s->suspect = KEYS_NONE;
 		s->suspect_epoch = 0;
@@ -106,7 +111,9 @@ replica_keys_silent(struct replica *r)
 			continue;
 		g = s->gate;
 		g.high = s->open & SILENT_CLASS;
-		if (g.high != s->gate.high)
+		if (g.high == KEYS_NONE && s->short_of_marks)
+			replica_end_without(r, s);
+		else if (g.high != s->gate.high)
 			replica_set_gate(r, s, g);
 	}
 }

@@ -17,6 +17,7 @@ replica_promote(struct replica *r, uint64_t epoch)
 	if (r->active)
 		return;
 	r->copy_epoch = before;
+	r->knows_boot = false;
 	if (r->open)
 		replica_say_beat(r);
 	replica_drop(r, NULL);

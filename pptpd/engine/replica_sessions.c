@@ -184,6 +184,15 @@ replica_renew(struct replica *r, struct replica_session *s, bool fresh)
 		replica_queue_record(r, s);
 }
 
+void
+replica_end_without(struct replica *r, struct replica_session *s)
+{
+	replica_unqueue(r, s);
+	s->place = REPLICA_WITHOUT;
+	TAILQ_INSERT_TAIL(&r->without, s, work);
+	replica_soon(r);
+}
+
 /* ---- marks ---- */
 
 /* A FAST session gets more numbers at a time; measured from one time that it ran low to the next.
@@ -215,6 +224,8 @@ replica_low(struct replica *r, struct replica_session *s, uint32_t next_seq, uin
 	s->low_ms = now;
 	s->short_of_marks = true;
 	TAILQ_INSERT_TAIL(&r->lows, s, low);
+	if (r->state == REPLICA_SILENT && s->gate.high == KEYS_NONE)
+		replica_end_without(r, s); /* nobody will promise it another key */
 	if (!replica_streaming(r))
 		return;
 	if (s->place == REPLICA_RECORD) {

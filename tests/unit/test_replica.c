@@ -356,7 +356,7 @@ test_paced(void **state)
 		}
 	}
 	assert_int_equal(end_status(a).state, REPLICA_IN_SYNC);
-	assert_in_range(most, 64, 256);
+	assert_in_range(most, 32, 256);
 	assert_int_equal(end_status(b).sessions, 999);
 	assert_int_equal(end_status(a).at_risk, 0);
 }
@@ -484,9 +484,15 @@ test_silent_then_clean(void **state)
 	assert_int_equal(mirror_session(replica_mirror(b->r), 1)->mark.open, KEYS_ALL);
 }
 
+/* A new engine: what it was before, it can only prove by its disk. */
 static void
 back_as(bool clean, uint64_t epoch)
 {
+	static uint32_t boot_id = 100;
+
+	end_free(b);
+	b = end_new(loop, "gw2", ++boot_id);
+	replica_demote(b->r, 0);
 	replica_pair(b->r, clean, epoch);
 	end_connect(a, b);
 	end_run(a, b, 3);
@@ -533,6 +539,39 @@ test_cut_then_unclean(void **state)
 	back_as(false, 0);
 	assert_int_equal(a->s[0].rs.open, KEYS_EVEN);
 	assert_int_equal(end_status(a).state, REPLICA_IN_SYNC);
+}
+
+/* The same engine: it was never promoted, or it would be above us. */
+static void
+test_cut_then_the_same(void **state)
+{
+	(void)state;
+	in_sync(1);
+	cut();
+	end_connect(a, b);
+	end_run(a, b, 3);
+	assert_int_equal(a->s[0].rs.open, KEYS_ALL);
+}
+
+static void
+test_silent_without_a_class(void **state)
+{
+	(void)state;
+	in_sync(3);
+	a->s[0].rs.open = a->s[1].rs.open = KEYS_ODD;
+	cut();
+	end_burst(a, &a->s[0], 1000);
+	assert_int_equal(replica_silent(a->r, end_status(a).cut), 0);
+	loop_advance(loop, 0);
+	assert_true(a->s[0].spent); /* short of numbers, and nobody will promise more */
+	assert_false(a->s[1].spent || a->s[2].spent);
+	end_burst(a, &a->s[1], REPLICA_AHEAD);
+	loop_advance(loop, 0);
+	assert_false(a->s[1].spent);
+	end_burst(a, &a->s[1], 1000);
+	loop_advance(loop, 0);
+	assert_true(a->s[1].spent);
+	assert_int_equal(end_burst(a, &a->s[2], 1000), 1000);
 }
 
 static void
@@ -1111,6 +1150,8 @@ main(void)
 	    TEST(test_silent_then_clean),
 	    TEST(test_silent_then_unclean),
 	    TEST(test_cut_then_unclean),
+	    TEST(test_cut_then_the_same),
+	    TEST(test_silent_without_a_class),
 	    TEST(test_spent),
 	    TEST(test_promotion_tells_the_other),
 	    TEST(test_promoted_meets_clean),
