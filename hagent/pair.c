@@ -65,7 +65,9 @@ judge_marker(const struct pair_facts *f, struct pair_wishes *w)
 
 /*
  * The kernel is kept silent where somebody can continue what it would end. A daemon that does not
- * answer leaves the holds as they were, as long as the peer is heard and for some seconds.
+ * answer leaves the holds as they were, as long as the peer is heard and for some seconds. So does
+ * one that serves no more before we were told to step down: it was stopped and is about to go, and
+ * its clients still reach this kernel.
  */
 static void
 judge_holds(const struct pair_facts *f, const struct pair_wishes *before, struct pair_wishes *w)
@@ -82,6 +84,9 @@ judge_holds(const struct pair_facts *f, const struct pair_wishes *before, struct
 	if (e->active) {
 		w->hold_calls = e->in_step || e->cut_now || e->silent_now || e->restoring > 0;
 		w->hold_unknown = e->restoring > 0;
+	} else if (f->role == PAIR_ACTIVE) {
+		w->hold_calls = f->peer.fresh && before->hold_calls;
+		w->hold_unknown = f->peer.fresh && before->hold_unknown;
 	} else {
 		w->hold_calls = w->hold_unknown = e->copy;
 	}

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define PAIR_SILENT_MS 250  /* no path heard for so long: nobody knows of the other */
-#define PAIR_WANTS_MS  1000 /* consent was wanted for so long and did not come */
+#define PAIR_WANTS_MS  200  /* consent was wanted for so long and did not come */
 #define PAIR_HOLDS_MS  5000 /* how long holds outlive a daemon that does not answer */
 #define PAIR_NO_CUT    UINT64_MAX
 

@@ -223,6 +223,18 @@ holds_outlive_a_daemon_for_seconds(void **state)
 	assert_false(judge(f).hold_calls);
 }
 
+static void
+holds_outlive_a_daemon_that_is_stopped(void **state)
+{
+	struct pair_facts f = active();
+
+	assert_true(judge(f).hold_calls);
+	f.engine.active = f.engine.in_step = false; /* it has left its sessions to the other */
+	assert_true(judge(f).hold_calls);
+	f.role = PAIR_STANDBY;
+	assert_false(judge(f).hold_calls);
+}
+
 int
 main(void)
 {
@@ -236,6 +248,7 @@ main(void)
 	    cmocka_unit_test(the_standby_dials),
 	    cmocka_unit_test(holds_follow_who_can_continue),
 	    cmocka_unit_test(holds_outlive_a_daemon_for_seconds),
+	    cmocka_unit_test(holds_outlive_a_daemon_that_is_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
