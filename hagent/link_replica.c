@@ -22,11 +22,13 @@
 #define BACK_OFF_MAX_MS   1000
 #define GOOD_MS           2000 /* a stream that lasted so long was a good one */
 #define BETTER_MS         5000 /* a better path must have been up for so long */
+#define DOWN_MS           100  /* and ours down: the engines know by themselves after 300 ms */
 
 struct replica_link {
 	const struct link_replica *config;
 	size_t path;          /* in use */
 	int64_t better_since; /* 0 = there is no better path up */
+	int64_t down_since;   /* 0 = the one in use is up */
 };
 
 static bool
@@ -57,8 +59,14 @@ must_end(void *arg)
 {
 	struct replica_link *l = arg;
 
-	if (!is_wanted(l) || !is_up(l, l->path))
+	if (!is_wanted(l))
 		return true;
+	if (is_up(l, l->path))
+		l->down_since = 0;
+	else if (l->down_since == 0)
+		l->down_since = link_now_ms();
+	if (l->down_since != 0)
+		return link_now_ms() - l->down_since >= DOWN_MS;
 	if (best_path(l) == l->path)
 		l->better_since = 0;
 	else if (l->better_since == 0)
@@ -85,7 +93,7 @@ carry(struct replica_link *l)
 	int sock = relay_connect(l->config->engine_socket);
 	struct ssh *ssh = NULL;
 
-	l->better_since = 0;
+	l->better_since = l->down_since = 0;
 	if (sock < 0) {
 		say("not opened", name, strerror(errno));
 		return;
