@@ -62,13 +62,16 @@ fw_error(const struct fw *f)
 	return f->error ? f->error : "";
 }
 
-int
-fw_run(struct fw *f, const char *commands)
+/* has, if given: whether wanted stands in what nft said. */
+static int
+run(struct fw *f, const char *commands, const char *wanted, bool *has)
 {
 	int rc = nft_run_cmd_from_buffer(f->nft, commands);
 	const char *said = nft_ctx_get_error_buffer(f->nft);
+	const char *output = nft_ctx_get_output_buffer(f->nft); /* empties it */
 
-	nft_ctx_get_output_buffer(f->nft); /* empties it */
+	if (has)
+		*has = output && strstr(output, wanted);
 	free(f->error);
 	f->error = NULL;
 	if (rc == 0)
@@ -78,33 +81,43 @@ fw_run(struct fw *f, const char *commands)
 	return -1;
 }
 
-/* A question has no error to report: absence is its answer. */
-static bool
-ask(struct fw *f, const char *command)
+int
+fw_run(struct fw *f, const char *commands)
 {
-	bool yes = fw_run(f, command) == 0;
+	return run(f, commands, NULL, NULL);
+}
+
+/*
+ * A question has no error to report: absence is its answer. Each is about one small set, which is
+ * all that nft then reads from the kernel: to list a chain or to get an element it reads every set
+ * of the table, and the known calls may be thousands (54 ms for 10,000, against 6).
+ */
+static bool
+ask(struct fw *f, const char *command, const char *wanted)
+{
+	bool has = false, yes = run(f, command, wanted, &has) == 0;
 
 	free(f->error);
 	f->error = NULL;
-	return yes;
+	return yes && has;
 }
 
 bool
 fw_guard_loaded(struct fw *f)
 {
-	return ask(f, "list chain " FW_TABLE " guard");
+	return ask(f, "list set " FW_TABLE " hold_calls", "hold_calls");
 }
 
 bool
 fw_gateway_loaded(struct fw *f)
 {
-	return ask(f, "list chain " FW_TABLE " raw_pre");
+	return ask(f, "list set " FW_TABLE " gate", "gate");
 }
 
 bool
 fw_gate_open(struct fw *f)
 {
-	return ask(f, "get element " FW_TABLE " gate { ipv4 }");
+	return ask(f, "list set " FW_TABLE " gate", "{ ipv4 }");
 }
 
 int
