@@ -16,7 +16,7 @@
 
 #include <fcntl.h>
 
-#define SEEDS   200
+#define SEEDS   120
 #define TROUBLE 1500 /* ms */
 #define CALM    1000
 
@@ -376,45 +376,13 @@ run_points(bool hot, bool all, struct sums *sum)
 	for (uint64_t at = 1; more && at < 400 && sum->failed == 0; at++) {
 		more = false;
 		for (unsigned how = 0; how < 3 && sum->failed == 0; how++) {
-			if (!all && !hot && how != at % 3)
+			if (!all && how != at % 3)
 				continue;
 			more |= run_crash_at(&(struct point){at, -1, how, hot}, sum);
-			if (all || at % 2 == 0)
+			if (all || at % 4 == 0)
 				run_crash_at(&(struct point){at, -2, how, hot}, sum);
 		}
 	}
-}
-
-/* Courses of events that chance alone makes seldom. */
-static void
-run_courses(uint64_t seed, struct sums *sum)
-{
-	static const struct event courses[][4] = {
-	    /* The standby is promoted in a partition, and comes back as a standby of that epoch. */
-	    {{400, PARTITION, 0, 900}, {900, POWER, 1, 0}},
-	    {{400, PARTITION, 0, 500}},
-	    {{400, PARTITION, 0, 700}, {800, LOSE_DISK, 1, 0}},
-	    {{400, PARTITION, 0, 700}, {800, LOSE_DISK, 0, 0}},
-	    /* The stream alone: consent. */
-	    {{400, BLOCK_SYNC, 0, 500}, {1200, POWER, -1, 0}},
-	    {{400, BLOCK_SYNC, 0, 800}, {900, POWER, -1, 0}},
-	    /* Nobody to ask: silence, then back. */
-	    {{400, POWER, -2, 0}, {1500, POWER, -1, 0}},
-	    {{400, LOSE_DISK, -2, 0}, {1500, POWER, -1, 0}},
-	    /* Back and forth. */
-	    {{400, POWER, -1, 0}, {1100, POWER, -1, 0}},
-	    {{400, KILL_ENGINE, -1, 0}, {1000, KILL_ENGINE, -1, 0}},
-	    /* In the middle of a snapshot. */
-	    {{400, RESET, 0, 0}, {450, RESET, 0, 0}, {480, RESET, 0, 0}, {510, POWER, -1, 0}},
-	    /* Two masters that their agents must settle. */
-	    {{400, BLOCK_VRRP, 0, 600}},
-	    {{400, BLOCK_AGENT, 0, 600}, {500, BLOCK_SYNC, 0, 500}},
-	};
-	unsigned n = sizeof courses / sizeof courses[0];
-	struct world *w = world_new(seed);
-
-	play(w, courses[seed % n], 4);
-	finish(w, sum, "a course of events");
 }
 
 static void
