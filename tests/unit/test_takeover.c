@@ -385,6 +385,38 @@ run_points(bool hot, bool all, struct sums *sum)
 	}
 }
 
+/* Courses of events that chance alone makes seldom. */
+static void
+run_courses(uint64_t seed, struct sums *sum)
+{
+	static const struct event courses[][4] = {
+	    /* The standby is promoted in a partition, and comes back as a standby of that epoch. */
+	    {{400, PARTITION, 0, 900}, {900, POWER, 1, 0}},
+	    {{400, PARTITION, 0, 500}},
+	    {{400, PARTITION, 0, 700}, {800, LOSE_DISK, 1, 0}},
+	    {{400, PARTITION, 0, 700}, {800, LOSE_DISK, 0, 0}},
+	    /* The stream alone: consent. */
+	    {{400, BLOCK_SYNC, 0, 500}, {1200, POWER, -1, 0}},
+	    {{400, BLOCK_SYNC, 0, 800}, {900, POWER, -1, 0}},
+	    /* Nobody to ask: silence, then back. */
+	    {{400, POWER, -2, 0}, {1500, POWER, -1, 0}},
+	    {{400, LOSE_DISK, -2, 0}, {1500, POWER, -1, 0}},
+	    /* Back and forth. */
+	    {{400, POWER, -1, 0}, {1100, POWER, -1, 0}},
+	    {{400, KILL_ENGINE, -1, 0}, {1000, KILL_ENGINE, -1, 0}},
+	    /* In the middle of a snapshot. */
+	    {{400, RESET, 0, 0}, {450, RESET, 0, 0}, {480, RESET, 0, 0}, {510, POWER, -1, 0}},
+	    /* Two masters that their agents must settle. */
+	    {{400, BLOCK_VRRP, 0, 600}},
+	    {{400, BLOCK_AGENT, 0, 600}, {500, BLOCK_SYNC, 0, 500}},
+	};
+	unsigned n = sizeof courses / sizeof courses[0];
+	struct world *w = world_new(seed);
+
+	play(w, courses[seed % n], 4);
+	finish(w, sum, "a course of events");
+}
+
 static void
 run_all(uint64_t first, uint64_t seeds, struct sums *sum)
 {
