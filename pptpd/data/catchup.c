@@ -9,9 +9,7 @@
  *
  * The fill: a client that waits for missing numbers gets them, as Discard-Requests, in batches.
  *
- * The walk: see walk.c.
- *
- * All begin when there is something to send, and whatever that is waits for them.
+ * Both begin when there is something to send, and whatever that is waits for them.
  */
 #include "pptpd/data/internal.h"
 
@@ -119,12 +117,7 @@ catchup_done(struct worker *w, struct dp_session *s)
 	}
 	if (tx->wrap != WRAP_NONE && !wrap_done(w, s))
 		return false;
-	if (tx->fill_left != 0 && !fill_done(w, s))
-		return false;
-	if (!tx->walk_due || walk_done(w, s))
-		return true;
-	look_again(w, tx, WRAP_LOOK_US);
-	return false;
+	return tx->fill_left == 0 || fill_done(w, s);
 }
 
 void

@@ -61,7 +61,6 @@ add_tally(struct dp_counters *c, const struct tally *t)
 	c->acks_alone += get(&t->acks_alone);
 	c->held += get(&t->held);
 	c->stalls += get(&t->stalls);
-	c->walks += get(&t->walks);
 	c->filled += get(&t->filled);
 	c->last_rx_ms = later(c->last_rx_ms, get(&t->last_ms));
 	c->last_data_ms = later(c->last_data_ms, get(&t->last_data_ms));

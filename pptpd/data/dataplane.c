@@ -142,7 +142,6 @@ free_session(struct dp_session *s)
 	mppe_fini(&s->tx.mppe);
 	mppe_fini(&s->rx.far);
 	hold_fini(&s->tx.hold, NULL);
-	walk_forget(&s->tx);
 	explicit_bzero(s->key, sizeof(s->key));
 	explicit_bzero(&s->report, sizeof(s->report));
 	free(s);

@@ -173,7 +173,6 @@ struct dp_counters {
 	uint64_t rx_reordered, icmp_frag_needed, fragmented, mss_clamped, acks_alone;
 	uint64_t held;   /* packets that waited for a mark */
 	uint64_t stalls; /* times that the client acknowledged nothing for too long */
-	uint64_t walks;  /* small frames sent so that the client follows a long skip of keys */
 	uint64_t filled; /* Discard-Requests sent into a gap of numbers */
 	uint64_t drops[DP_DROP_MAX];
 	uint32_t tx_seq, rx_seq,

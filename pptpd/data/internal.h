@@ -36,7 +36,7 @@ struct tally {
 	_Atomic uint64_t packets, octets;
 	_Atomic uint64_t reordered, icmp_frag_needed, fragmented, mss_clamped, acks_alone;
 	_Atomic uint64_t last_ms, last_data_ms;
-	_Atomic uint64_t held, stalls, walks, filled;
+	_Atomic uint64_t held, stalls, filled;
 	_Atomic uint64_t drops[DP_DROP_MAX];
 };
 
@@ -101,7 +101,7 @@ enum wrap {
 struct tx_half {
 	bool armed, up;
 	bool low_told; /* on_low() is on its way for this gate */
-	bool stalled, walk_due;
+	bool stalled;
 	uint8_t wrap; /* enum wrap */
 	uint8_t wrap_tries, lcp_id;
 	struct gre_tx gre;
@@ -119,8 +119,6 @@ struct tx_half {
 	 * when it is asked for one (0 = not), and when last. */
 	uint32_t ack_seen;
 	uint64_t progress_us, asked_us, echo_us;
-	struct walk *walk;  /* walk.c: keys left out; NULL = none */
-	uint64_t walk_from; /* the last of them, or about where the client is */
 	struct unsent unsent;
 	_Atomic uint64_t index;
 	_Atomic uint32_t next;     /* gre.next, for readers */
@@ -357,9 +355,6 @@ void send_link_down(struct worker *w, struct dp_session *s);
 void send_import(struct dp_session *s, const struct dp_state *state, uint32_t fill_from);
 void send_state(const struct dp_session *s, struct dp_state *state); /* its part of it */
 void send_detach(struct worker *w, struct dp_session *s);
-/* An IP packet with the next number and a key that is permitted, 2 writable bytes in front. */
-void send_sealed(
-    struct worker *w, struct dp_session *s, struct mppe *key, uint8_t *packet, size_t len);
 /* An LCP Echo- or Discard-Request of our own, with the next number, or with one that was used. */
 bool send_lcp(struct worker *w, struct dp_session *s, uint8_t code); /* false: no number */
 void send_lcp_at(struct worker *w, struct dp_session *s, uint8_t code, uint32_t seq);
@@ -377,17 +372,8 @@ void catchup_due(struct worker *w, struct dp_session *s);
 static inline bool
 catchup_wanted(const struct tx_half *tx)
 {
-	return tx->wrap != WRAP_NONE || tx->fill_left != 0 || tx->walk_due ||
-	       tx->gre.next == UINT32_MAX;
+	return tx->wrap != WRAP_NONE || tx->fill_left != 0 || tx->gre.next == UINT32_MAX;
 }
-
-/* walk.c: keys left out, so that a client can follow when many were lost. */
-/* The key for the next packet, `index` being permitted: that, or the one after, and it is kept. */
-uint64_t walk_keep(struct tx_half *tx, uint64_t index);
-void walk_progress(struct tx_half *tx, uint64_t index); /* about where the client is */
-void walk_start(struct tx_half *tx);                    /* it is back after a silence */
-bool walk_done(struct worker *w, struct dp_session *s); /* goes on; true: all are sent */
-void walk_forget(struct tx_half *tx);
 
 /* stall.c: a client that acknowledges no more. */
 /* True: another packet would only be lost, and its key with it. */

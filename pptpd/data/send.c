@@ -86,41 +86,30 @@ put_frame(
 		number(w, s, wr_len(&out));
 }
 
-void
-send_sealed(struct worker *w, struct dp_session *s, struct mppe *key, uint8_t *packet, size_t len)
+/* An IP packet that may leave, with 2 writable bytes in front. */
+static void
+seal(struct worker *w, struct dp_session *s, uint8_t *packet, size_t len)
 {
-	const struct dp_up *link = &s->tx.link;
+	struct tx_half *tx = &s->tx;
 	struct wr out = wr_init(outbox_payload(&w->outbox), OUTBOX_PAYLOAD_MAX);
 	struct wr inner = wr_init(packet - 2, 2);
 	uint8_t *sealed;
 
 	wr_u16(&inner, PPP_IP);
-	if (!link->acfc)
+	if (!tx->link.acfc)
 		wr_u16(&out, 0xff03);
-	if (!link->pfc)
+	if (!tx->link.pfc)
 		wr_u8(&out, PPP_COMP >> 8);
 	wr_u8(&out, PPP_COMP & 0xff);
 	sealed = wr_reserve(&out, MPPE_HEADER_LEN + 2 + len);
-	assert(sealed != NULL);
-	mppe_encrypt(key, inner.start, 2 + len, sealed);
-	number(w, s, wr_len(&out));
-}
-
-/* An IP packet that may leave. */
-static void
-seal(struct worker *w, struct dp_session *s, uint8_t *packet, size_t len)
-{
-	struct tx_half *tx = &s->tx;
-	uint64_t index;
-
-	if (len > DP_FRAME_MAX) {
+	if (sealed == NULL) {
 		tally_drop(&tx->tally, DP_DROP_TOO_BIG);
 		return;
 	}
-	index = keygate_index(&tx->gate, tx->mppe.index);
-	mppe_step(&tx->mppe, walk_keep(tx, index));
-	send_sealed(w, s, &tx->mppe, packet, len);
+	mppe_step(&tx->mppe, keygate_index(&tx->gate, tx->mppe.index));
+	mppe_encrypt(&tx->mppe, inner.start, 2 + len, sealed);
 	tally_set(&tx->index, tx->mppe.index);
+	number(w, s, wr_len(&out));
 	tally_add(&tx->tally.packets, 1);
 	tally_add(&tx->tally.octets, len);
 	tally_set(&tx->tally.last_data_ms, w->now_us / 1000);
@@ -234,7 +223,6 @@ void
 send_keys(struct worker *w, struct dp_session *s, const uint8_t key[static 16])
 {
 	mppe_init(&s->tx.mppe, key);
-	walk_forget(&s->tx);
 	s->tx.armed = true;
 	tally_set(&s->tx.index, s->tx.mppe.index);
 	send_held(w, s);
@@ -258,7 +246,6 @@ send_import(struct dp_session *s, const struct dp_state *state, uint32_t fill_fr
 	tx->armed = state->armed;
 	tx->mppe = state->tx;
 	tx->gate = state->gate;
-	tx->walk_from = tx->mppe.index;
 	/* What the copy says of acknowledgements may be seconds old. */
 	tx->ack_seen = state->tx_seq - ACK_AGE - 1;
 	if (state->tx_any_ack && (int32_t)(state->tx_acked - tx->ack_seen) > 0)
@@ -293,7 +280,6 @@ void
 send_detach(struct worker *w, struct dp_session *s)
 {
 	hold_fini(&s->tx.hold, &w->held_bytes);
-	walk_forget(&s->tx);
 	due_cancel(&s->tx.held);
 	due_cancel(&s->tx.step);
 }

@@ -52,15 +52,11 @@ ask(struct worker *w, struct dp_session *s, uint32_t unacked)
 
 /* It has acknowledged something new, or little is unacknowledged. */
 static void
-progress(struct worker *w, struct tx_half *tx, uint32_t acked, uint32_t unacked)
+progress(struct worker *w, struct tx_half *tx, uint32_t acked)
 {
 	tx->ack_seen = acked;
 	tx->progress_us = w->now_us;
 	tx->asked_us = 0;
-	if (tx->stalled)
-		walk_start(tx);
-	else
-		walk_progress(tx, tx->mppe.index > unacked ? tx->mppe.index - unacked : 0);
 	tx->stalled = false;
 }
 
@@ -71,17 +67,15 @@ stall_check(struct worker *w, struct dp_session *s)
 	uint32_t acked, unacked;
 	bool moved;
 
-	if (!atomic_load_explicit(&s->any_acked, memory_order_relaxed)) {
-		tx->walk_from = tx->mppe.index;
+	if (!atomic_load_explicit(&s->any_acked, memory_order_relaxed))
 		return false;
-	}
 	acked = atomic_load_explicit(&s->peer_acked, memory_order_relaxed);
 	moved = (int32_t)(acked - tx->ack_seen) > 0;
 	if (!moved)
 		acked = tx->ack_seen;
 	unacked = unacked_keys(tx, acked);
 	if (moved || unacked <= ASK_AT) {
-		progress(w, tx, acked, unacked);
+		progress(w, tx, acked);
 		return unacked > END_AT;
 	}
 	if ((w->now_us - tx->progress_us >= ASK_US || unacked > HURRY_AT) && !catchup_wanted(tx))

@@ -44,14 +44,13 @@ json_counters(const struct dp_counters *n)
 		if (n->drops[d] > 0)
 			json_object_set_new(drops, dp_drop_name((enum dp_drop)d),
 			    json_integer((json_int_t)n->drops[d]));
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "rx_packets",
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "rx_packets",
 	    (json_int_t)n->rx_packets, "rx_octets", (json_int_t)n->rx_octets, "tx_packets",
 	    (json_int_t)n->tx_packets, "tx_octets", (json_int_t)n->tx_octets, "rx_reordered",
 	    (json_int_t)n->rx_reordered, "icmp_frag_needed", (json_int_t)n->icmp_frag_needed,
 	    "fragmented", (json_int_t)n->fragmented, "mss_clamped", (json_int_t)n->mss_clamped,
 	    "acks_alone", (json_int_t)n->acks_alone, "held", (json_int_t)n->held, "stalls",
-	    (json_int_t)n->stalls, "walks", (json_int_t)n->walks, "filled", (json_int_t)n->filled,
-	    "drops", drops);
+	    (json_int_t)n->stalls, "filled", (json_int_t)n->filled, "drops", drops);
 }
 
 static json_t *
@@ -90,7 +89,6 @@ all_counters(struct engine *e, struct dp_counters *sum)
 		sum->acks_alone += n.acks_alone;
 		sum->held += n.held;
 		sum->stalls += n.stalls;
-		sum->walks += n.walks;
 		sum->filled += n.filled;
 		for (int d = 0; d < DP_DROP_MAX; d++)
 			sum->drops[d] += n.drops[d];
