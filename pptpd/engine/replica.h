@@ -61,7 +61,7 @@ struct replica_session {
 	bool again;             /* the answer is out of date: ask once more */
 	bool exposed;           /* a standby may hold it */
 	bool on_stream;         /* its record was sent on this stream */
-	bool held;              /* a standby has applied it, and would continue it */
+	bool held;              /* a standby has applied it, and could continue it */
 	uint8_t open;           /* classes of keys that nobody else may have used */
 	uint8_t suspect;        /* of these: who the other was then may have used them */
 	uint64_t suspect_epoch; /* unless it is clean up to there */

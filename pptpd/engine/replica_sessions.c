@@ -245,7 +245,7 @@ replica_grant(struct replica *r, struct replica_session *s)
 	struct keygate g = {.mark_seq = s->ask.seq, .mark_index = s->ask.index, .low = s->ask.open};
 
 	replica_unqueue(r, s);
-	set_held(r, s, true);
+	set_held(r, s, (s->open & KEYS_ODD) != 0); /* a promotion goes on with odd ones */
 	if (record)
 		r->snapshot_done++;
 	replica_set_gate(r, s, g);

@@ -511,6 +511,8 @@ test_silent_then_unclean(void **state)
 	back_as(true, 4); /* clean, but not for our epoch */
 	assert_int_equal(s->rs.open, KEYS_EVEN);
 	assert_int_equal(a->s[1].rs.open, KEYS_ALL); /* it was never exposed */
+	assert_int_equal(
+	    end_status(a).at_risk, 1); /* odd is closed: no promotion goes on with it */
 	assert_int_equal(s->gate.low, KEYS_EVEN);
 	/* One class: a mark covers twice as many keys. */
 	assert_int_equal(s->gate.mark_index, s->tx.index + 4 * REPLICA_AHEAD);

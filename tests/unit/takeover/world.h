@@ -118,7 +118,8 @@ enum disk_op {
 
 struct hello {
 	uint64_t ms; /* when it was said */
-	bool active, standby;
+	bool active, standby, serves;
+	unsigned sessions;
 	uint64_t epoch, wants_cut, stale_cut;
 };
 
