@@ -157,7 +157,8 @@ struct agent {
 	struct io keepalived_io;
 
 	struct agent_pptpd pptpd;
-	unsigned epoch_token; /* of an epoch step that waits for the disk; 0 = none */
+	unsigned copy_token, yield_token; /* of steps that wait for the peer; 0 = none */
+	unsigned epoch_token;             /* of an epoch step that waits for the disk; 0 = none */
 	struct agent_child epoch_child, commit_child, gate_child, vip_child, resync_child;
 	struct arp arp;
 
@@ -206,7 +207,9 @@ void agent_steps_fini(struct agent *a);
 /* The list of steps for a kind of work, in the agent's own memory. */
 const struct step *agent_steps_of(struct agent *a, enum role_work work, size_t *n);
 void agent_steps_epoch(struct agent *a); /* the step may go on */
-int agent_gate_is_open(void);            /* 1, 0; -1 = the rules are not loaded */
+/* The wishes of the replica are new: steps that wait for what they say may end. */
+void agent_steps_waited(struct agent *a);
+int agent_gate_is_open(void); /* 1, 0; -1 = the rules are not loaded */
 
 /* agent_health.c */
 void agent_health_init(struct agent *a);

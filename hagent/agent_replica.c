@@ -79,7 +79,9 @@ engine_facts(const struct agent *a, struct pair_engine *e)
 	e->in_step = is_set(o, "in_step");
 	e->stale = is_set(o, "stale");
 	e->marked = is_set(o, "marked");
-	e->copy = !e->active && !e->stale && number(o, "sessions") > 0;
+	e->connected = is_set(o, "connected");
+	e->sessions = (unsigned)number(o, "sessions");
+	e->copy = !e->active && !e->stale && e->sessions > 0;
 	e->cut = number(o, "cut");
 	e->stale_cut = number(o, "stale_cut");
 	e->restoring = (unsigned)number(o, "restoring");
@@ -101,6 +103,8 @@ gather(const struct agent *a)
 		    .fresh = peer_fresh(&a->peer, now_ms),
 		    .active = peer_active(&a->peer),
 		    .standby = peer_standby(&a->peer),
+		    .serves = a->peer.serves,
+		    .sessions = a->peer.sessions,
 		    .silent_ms =
 			a->peer.heard_ms ? now_ms - a->peer.heard_ms : now_ms - a->started_ms,
 		    .epoch = a->peer.epoch.counter,
@@ -362,6 +366,7 @@ agent_replica_look(struct agent *a)
 		pair(a, &w);
 	see_to_the_disk(a, &w);
 	see_to_the_holds(a, &w);
+	agent_steps_waited(a);
 }
 
 static void
@@ -482,9 +487,12 @@ void
 agent_replica_hello(const struct agent *a, json_t *o)
 {
 	const struct pair_wishes *w = &a->replica.wishes;
+	struct pair_facts f = gather(a);
 
 	json_object_set_new(o, "mirrors", json_boolean(w->mirrors));
 	json_object_set_new(o, "in_step", json_boolean(agent_replica_in_step(a)));
+	json_object_set_new(o, "serves", json_boolean(f.engine.answers && f.engine.active));
+	json_object_set_new(o, "sessions", json_integer(f.engine.sessions));
 	if (w->wants_cut != PAIR_NO_CUT)
 		json_object_set_new(o, "wants_cut", json_integer((json_int_t)w->wants_cut));
 	if (w->stale_cut != PAIR_NO_CUT)

@@ -5,10 +5,11 @@
  * netlink, programs) run in a child that is killed at the deadline; orders to pptpd are lines on
  * one connection, so that a demotion can never overtake a promotion that pptpd has not read yet.
  *
- *   MASTER   epoch; promote pptpd and commit connections; gate open; announce; refresh
- *            conntrackd's caches (background)
- *   BACKUP   gate shut; demote pptpd; ask for the peer's connections
- *   ABANDON  gate shut; demote pptpd; take the virtual addresses away
+ *   MASTER   wait for a peer that still serves to let us have its sessions, if we have none; epoch;
+ *            promote pptpd and commit connections; gate open; announce; refresh conntrackd's caches
+ *            (background)
+ *   BACKUP   gate shut; wait for the peer to have our sessions, if it lives; demote pptpd; ask for
+ * the peer's connections ABANDON  gate shut; demote pptpd; take the virtual addresses away
  *
  * After the steps of MASTER the files are pulled (agent_files.c).
  */
@@ -115,6 +116,63 @@ epoch_cut(void *arg)
 		return true;
 	}
 	return cut_child(&a->epoch_child);
+}
+
+/* ---- the peer, when two took each other for dead and both live ---- */
+
+static int
+copy_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+
+	agent_replica_look(a);
+	if (a->replica.wishes.wait_for_copy)
+		a->copy_token = token;
+	else
+		steps_end(s, token, STEP_SKIPPED, "");
+	return 0;
+}
+
+static int
+yield_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+
+	agent_replica_look(a);
+	if (a->replica.wishes.wait_to_yield)
+		a->yield_token = token;
+	else
+		steps_end(s, token, STEP_SKIPPED, "");
+	return 0;
+}
+
+void
+agent_steps_waited(struct agent *a)
+{
+	unsigned copy = a->copy_token, yield = a->yield_token;
+
+	if (copy != 0 && !a->replica.wishes.wait_for_copy) {
+		a->copy_token = 0;
+		steps_end(&a->steps, copy, STEP_OK, "the peer's sessions are here");
+	}
+	if (yield != 0 && !a->replica.wishes.wait_to_yield) {
+		a->yield_token = 0;
+		steps_end(&a->steps, yield, STEP_OK, "the peer has our sessions");
+	}
+}
+
+static bool
+copy_cut(void *arg)
+{
+	((struct agent *)arg)->copy_token = 0;
+	return true;
+}
+
+static bool
+yield_cut(void *arg)
+{
+	((struct agent *)arg)->yield_token = 0;
+	return true;
 }
 
 /* ---- pptpd ---- */
@@ -385,8 +443,15 @@ enum {
 	T_GATE,
 	T_ANNOUNCE,
 	T_DEMOTE,
-	T_RESYNC
+	T_RESYNC,
+	T_COPY,
+	T_YIELD
 };
+
+/* Two that both live: a stream is dialled and filled in 0.1 to 0.3 s; the one that waits longer has
+ * the sessions. */
+#define COPY_MS  1000
+#define YIELD_MS 2000
 
 struct row {
 	const char *name;
@@ -397,16 +462,18 @@ struct row {
 };
 
 static const struct row master[] = {
-    {"epoch", 0, T_EPOCH, false, epoch_begin, epoch_cut},
-    {"promote", 1, T_PROMOTE, false, promote_begin, order_cut},
-    {"commit", 1, T_COMMIT, false, commit_begin, commit_cut},
-    {"gate-open", 2, T_GATE, false, gate_open_begin, gate_cut},
-    {"announce", 3, T_ANNOUNCE, false, announce_begin, NULL},
-    {"conntrack-refresh", 4, T_RESYNC, true, refresh_begin, resync_cut},
+    {"copy", 0, T_COPY, false, copy_begin, copy_cut},
+    {"epoch", 1, T_EPOCH, false, epoch_begin, epoch_cut},
+    {"promote", 2, T_PROMOTE, false, promote_begin, order_cut},
+    {"commit", 2, T_COMMIT, false, commit_begin, commit_cut},
+    {"gate-open", 3, T_GATE, false, gate_open_begin, gate_cut},
+    {"announce", 4, T_ANNOUNCE, false, announce_begin, NULL},
+    {"conntrack-refresh", 5, T_RESYNC, true, refresh_begin, resync_cut},
 };
 
 static const struct row backup[] = {
     {"gate-shut", 0, T_GATE, false, gate_shut_begin, gate_cut},
+    {"yield", 0, T_YIELD, false, yield_begin, yield_cut},
     {"demote", 1, T_DEMOTE, false, demote_begin, order_cut},
     {"conntrack-request", 2, T_RESYNC, false, request_begin, resync_cut},
 };
@@ -430,6 +497,8 @@ deadline_of(const struct cluster *c, unsigned which)
 	    [T_ANNOUNCE] = c->timeouts.announce_ms,
 	    [T_DEMOTE] = c->timeouts.demote_ms,
 	    [T_RESYNC] = c->timeouts.resync_ms,
+	    [T_COPY] = COPY_MS,
+	    [T_YIELD] = YIELD_MS,
 	};
 
 	return all[which];

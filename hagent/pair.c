@@ -53,14 +53,14 @@ judge_marker(const struct pair_facts *f, struct pair_wishes *w)
 {
 	const struct pair_engine *e = &f->engine;
 
-	w->clean = f->role == PAIR_STANDBY && !f->marker_may && f->epoch > 0;
+	w->clean = !e->active && f->role != PAIR_PROMOTING && !f->marker_may && f->epoch > 0;
 	if (is_active(f) && e->marked && !e->silent_now)
 		w->remove_marker = f->marker_may;
 	if (is_standby(f) && e->in_step && !e->stale) {
 		w->remove_marker = f->marker_may;
 		w->keep_epoch = f->engine_epoch > f->epoch;
 	}
-	w->mirrors = is_standby(f) && f->paired && f->peer.fresh && f->peer.active;
+	w->mirrors = e->answers && !e->active && f->paired && f->peer.fresh && f->peer.serves;
 }
 
 /*
@@ -88,12 +88,25 @@ judge_holds(const struct pair_facts *f, const struct pair_wishes *before, struct
 		w->hold_calls = f->peer.fresh && before->hold_calls;
 		w->hold_unknown = f->peer.fresh && before->hold_unknown;
 	} else {
-		w->hold_calls = w->hold_unknown = e->copy;
+		w->hold_calls = w->hold_unknown =
+		    e->copy || (f->peer.fresh && f->peer.serves && f->peer.sessions > 0);
 	}
 	if (f->role == PAIR_PROMOTING) {
 		w->hold_calls |= before->hold_calls;
 		w->hold_unknown |= before->hold_unknown;
 	}
+}
+
+/* The peer's sessions are lost to nobody while its engine serves and ours can ask for them. */
+static void
+judge_waiting(const struct pair_facts *f, struct pair_wishes *w)
+{
+	const struct pair_engine *e = &f->engine;
+	const struct pair_peer *p = &f->peer;
+
+	w->wait_for_copy = e->answers && !e->active && !e->in_step && (e->connected || !e->copy) &&
+			   p->fresh && p->serves && p->sessions > 0;
+	w->wait_to_yield = e->answers && e->active && e->sessions > 0 && p->fresh && !p->serves;
 }
 
 void
@@ -103,4 +116,5 @@ pair_judge(const struct pair_facts *f, const struct pair_wishes *before, struct 
 	judge_cut(f, out);
 	judge_marker(f, out);
 	judge_holds(f, before, out);
+	judge_waiting(f, out);
 }

@@ -22,7 +22,9 @@ struct pair_engine { /* as our pptpd last said */
 	uint64_t silent_ms;               /* since its last answer */
 	bool active, cut_now, silent_now; /* replica state "cut", "silent" */
 	bool wants, in_step, stale, marked;
+	bool connected;    /* a stream is up, as far as it knows */
 	bool copy;         /* standby: it holds sessions that it could continue */
+	unsigned sessions; /* of its own, or of its copy */
 	uint64_t wants_ms; /* for how long it wants consent */
 	uint64_t cut, stale_cut;
 	unsigned restoring;
@@ -30,6 +32,8 @@ struct pair_engine { /* as our pptpd last said */
 
 struct pair_peer {
 	bool fresh, active, standby;
+	bool serves; /* its engine is active */
+	unsigned sessions;
 	uint64_t silent_ms; /* on all paths; UINT64_MAX = never heard */
 	uint64_t epoch;
 	uint64_t wants_cut; /* it asks for consent to this cut; PAIR_NO_CUT = it does not */
@@ -70,6 +74,12 @@ struct pair_wishes {
 	bool remove_marker, keep_epoch; /* keep_epoch: write the epoch that we mirror under */
 	bool hold_calls, hold_unknown;
 	uint64_t wants_cut, stale_cut; /* for our hello */
+	/*
+	 * Two took each other for dead, and both live. wait_for_copy: a promotion would find
+	 * nothing to continue, but the peer still serves and will let us have it. wait_to_yield: we
+	 * are to step down, and the peer cannot continue our sessions yet.
+	 */
+	bool wait_for_copy, wait_to_yield;
 };
 
 /* before: the wishes of the last look, for what outlives a daemon that does not answer. */

@@ -79,6 +79,9 @@ take_hello(struct peer *p, const json_t *hello)
 	n.wants_cut = take_cut(hello, "wants_cut");
 	n.stale_cut = take_cut(hello, "stale_cut");
 	n.in_step = json_is_true(json_object_get(hello, "in_step"));
+	n.serves = json_object_get(hello, "serves") ? json_is_true(json_object_get(hello, "serves"))
+						    : strcmp(n.role, "active") == 0;
+	n.sessions = (unsigned)json_integer_value(json_object_get(hello, "sessions"));
 	n.moves = (unsigned)json_integer_value(json_object_get(hello, "moves"));
 	*p = n;
 	return true;

@@ -36,6 +36,8 @@ struct peer {
 	/* Of the replica: see pair.h. An older version says neither. */
 	uint64_t wants_cut, stale_cut;
 	bool in_step;
+	bool serves; /* its engine is active, whatever its role is called */
+	unsigned sessions;
 };
 
 void peer_init(struct peer *p);

@@ -25,6 +25,7 @@ standby(void)
 		{
 		    .fresh = true,
 		    .active = true,
+		    .serves = true,
 		    .epoch = 4,
 		    .wants_cut = PAIR_NO_CUT,
 		    .stale_cut = PAIR_NO_CUT,
@@ -41,7 +42,7 @@ active(void)
 	f.engine.active = true;
 	f.engine.marked = true;
 	f.engine.cut = 7;
-	f.peer.active = false;
+	f.peer.active = f.peer.serves = false;
 	f.peer.standby = true;
 	return f;
 }
@@ -180,7 +181,7 @@ the_standby_dials(void **state)
 	f.paired = false; /* its engine would say that it proves nothing */
 	assert_false(judge(f).mirrors);
 	f = standby();
-	f.peer.active = false;
+	f.peer.serves = false;
 	assert_false(judge(f).mirrors);
 	assert_false(judge(active()).mirrors);
 }
@@ -206,6 +207,49 @@ holds_follow_who_can_continue(void **state)
 	f.role = PAIR_PROMOTING; /* what stood before the promotion stands */
 	f.engine.restoring = 0;
 	assert_true(judge(f).hold_calls && judge(f).hold_unknown);
+}
+
+static void
+two_that_live_wait_for_each_other(void **state)
+{
+	struct pair_facts f = active();
+
+	/* We took the peer for alive too late: it serves our clients, we hold the address. */
+	f.engine.active = f.engine.in_step = false;
+	f.peer.serves = true;
+	f.peer.sessions = 3;
+	assert_true(judge(f).wait_for_copy);
+	assert_true(judge(f).mirrors && judge(f).clean);
+	assert_true(judge(f).hold_calls && judge(f).hold_unknown);
+	f.engine.copy = f.engine.connected = true; /* a snapshot is under way */
+	assert_true(judge(f).wait_for_copy);
+	f.engine.in_step = true;
+	assert_false(judge(f).wait_for_copy);
+	f.engine.in_step = f.engine.connected =
+	    false; /* the peer died: what we have is all there is */
+	assert_false(judge(f).wait_for_copy);
+	f.engine.copy = false;
+	f.peer.sessions = 0;
+	assert_false(judge(f).wait_for_copy);
+	f.peer.sessions = 3;
+	f.peer.fresh = false;
+	assert_false(judge(f).wait_for_copy);
+}
+
+static void
+who_steps_down_waits_for_a_living_heir(void **state)
+{
+	struct pair_facts f = active();
+
+	f.engine.sessions = 3;
+	assert_true(judge(f).wait_to_yield);
+	f.peer.serves = true; /* or ours has yielded */
+	assert_false(judge(f).wait_to_yield);
+	f.peer.serves = f.peer.fresh = false;
+	assert_false(judge(f).wait_to_yield);
+	f.peer.fresh = true;
+	f.engine.sessions = 0;
+	assert_false(judge(f).wait_to_yield);
 }
 
 static void
@@ -247,6 +291,8 @@ main(void)
 	    cmocka_unit_test(the_marker_goes_when_the_other_knows),
 	    cmocka_unit_test(the_standby_dials),
 	    cmocka_unit_test(holds_follow_who_can_continue),
+	    cmocka_unit_test(two_that_live_wait_for_each_other),
+	    cmocka_unit_test(who_steps_down_waits_for_a_living_heir),
 	    cmocka_unit_test(holds_outlive_a_daemon_for_seconds),
 	    cmocka_unit_test(holds_outlive_a_daemon_that_is_stopped),
 	};
