@@ -9,7 +9,8 @@
  *            promote pptpd and commit connections; gate open; announce; refresh conntrackd's caches
  *            (background)
  *   BACKUP   gate shut; wait for the peer to have our sessions, if it lives; demote pptpd; ask for
- * the peer's connections ABANDON  gate shut; demote pptpd; take the virtual addresses away
+ *            the peer's connections
+ *   ABANDON  gate shut; demote pptpd; take the virtual addresses away
  *
  * After the steps of MASTER the files are pulled (agent_files.c).
  */

@@ -448,7 +448,7 @@ yield_cb(void *arg)
 	log_warn("yielded: the peer serves epoch=%llu ours=%llu sessions=%u",
 	    (unsigned long long)t->yielded, (unsigned long long)e->epoch, e->n_sessions);
 	fall_silent(e, t->yielded);
-	if (c == NULL) { /* the socket stays open; whoever connects is refused by the role */
+	if (c == NULL) { /* `listening` stays as it is; whoever connects is refused by the role */
 		priv_listen(e->priv, false, NULL, NULL);
 		return;
 	}
