@@ -16,12 +16,14 @@
 #include "firewall/fw.h"
 #include "hagent/agent.h"
 
-#define LOOK_MS    50
-#define ANSWER_MS  500 /* pptpd's status of the replica */
-#define ORDER_MS   1000
-#define CHILD_MS   2000
-#define FRESH_MS   300 /* an answer older than this is none */
-#define TROUBLE_MS 3000
+#define LOOK_MS     50
+#define ANSWER_MS   500 /* pptpd's status of the replica */
+#define ORDER_MS    1000
+#define CHILD_MS    2000
+#define FRESH_MS    300  /* an answer older than this is none */
+#define AGAIN_MS    1000 /* what failed is tried again after so long */
+#define COMPLAIN_MS 10000
+#define TROUBLE_MS  3000
 
 static const json_t *
 engine_says(const struct agent *a)
@@ -39,6 +41,18 @@ static bool
 is_set(const json_t *o, const char *name)
 {
 	return json_is_true(json_object_get(o, name));
+}
+
+/* What fails is tried again and again: the log hears of it now and then. */
+static void
+complain(struct agent *a, const char *what, const char *why)
+{
+	uint64_t now_ms = loop_now_ms(a->loop);
+
+	if (a->replica.complained_ms != 0 && now_ms - a->replica.complained_ms < COMPLAIN_MS)
+		return;
+	a->replica.complained_ms = now_ms;
+	log_warn("%s failed error=\"%s\"", what, log_quote(why, strcspn(why, "\n")));
 }
 
 /* ---- facts ---- */
@@ -68,7 +82,6 @@ engine_facts(const struct agent *a, struct pair_engine *e)
 
 	if (!o || !role || !state)
 		return;
-	e->known = true;
 	e->silent_ms = loop_now_ms(a->loop) - r->answered_ms;
 	e->answers = e->silent_ms < FRESH_MS;
 	e->active = strcmp(role, "active") == 0;
@@ -151,19 +164,25 @@ keep_epoch(void *arg)
 	struct epoch e = {.counter = number(a->replica.status, "epoch")};
 
 	snprintf(e.node, sizeof(e.node), "%s", a->them->name);
-	return epoch_write(a->epoch_path, &e) < 0;
+	if (epoch_write(a->epoch_path, &e) == 0)
+		return 0;
+	fprintf(stderr, "%s: %s", a->epoch_path, strerror(errno));
+	return 1;
 }
 
 /* The end of whatever was done to the disk; a promotion may wait for it. */
 static void
 disk_done(struct agent *a, const struct child_result *r, const char *what)
 {
-	if (r->status != 0 && !r->cut)
-		log_warn("%s not done path=\"%s\" error=\"%s\"", what, a->alone_path,
-		    log_quote(r->output, strcspn(r->output, "\n")));
+	bool failed = r->status != 0 && !r->cut;
+
+	if (failed) {
+		a->replica.disk_again_ms = loop_now_ms(a->loop) + AGAIN_MS;
+		complain(a, what, r->output);
+	}
 	if (a->epoch_token != 0)
 		agent_steps_epoch(a);
-	else
+	else if (!failed)
 		agent_replica_look(a);
 }
 
@@ -174,8 +193,9 @@ marker_written(void *arg, const struct child_result *r)
 
 	a->replica.marker_sure = r->status == 0;
 	if (r->status == 0)
-		journal_event(&a->journal, "alone", "no path to the peer: one class of keys only");
-	disk_done(a, r, "marker written");
+		journal_event(&a->journal, "alone",
+		    "no path to the peer, or no consent: one class of keys only");
+	disk_done(a, r, "writing the marker");
 }
 
 static void
@@ -185,7 +205,7 @@ marker_removed(void *arg, const struct child_result *r)
 
 	if (r->status == 0 && a->epoch_token == 0)
 		a->replica.marker_may = false;
-	disk_done(a, r, "marker removed");
+	disk_done(a, r, "removing the marker");
 }
 
 static void
@@ -195,7 +215,7 @@ epoch_kept(void *arg, const struct child_result *r)
 
 	if (r->status == 0 && a->epoch_token == 0)
 		(void)epoch_read(a->epoch_path, &a->epoch);
-	disk_done(a, r, "epoch kept");
+	disk_done(a, r, "keeping the epoch");
 }
 
 static void
@@ -204,7 +224,8 @@ see_to_the_disk(struct agent *a, const struct pair_wishes *w)
 	struct agent_replica *r = &a->replica;
 	struct agent_child *c = &r->marker_child;
 
-	if (child_running(&c->child) || child_running(&a->epoch_child.child))
+	if (child_running(&c->child) || child_running(&a->epoch_child.child) ||
+	    loop_now_ms(a->loop) < r->disk_again_ms)
 		return;
 	if (w->write_marker) {
 		r->marker_may = true;
@@ -256,9 +277,10 @@ holds_done(void *arg, const struct child_result *r)
 	struct agent *a = c->agent;
 
 	a->replica.holds_set = r->status == 0 ? a->replica.holds_goal : -1;
-	if (r->status != 0)
-		log_warn("guard's holds not changed error=\"%s\"",
-		    log_quote(r->output, strcspn(r->output, "\n")));
+	if (r->status != 0) {
+		a->replica.holds_again_ms = loop_now_ms(a->loop) + AGAIN_MS;
+		complain(a, "changing the guard's holds", r->output);
+	}
 }
 
 static void
@@ -267,7 +289,8 @@ see_to_the_holds(struct agent *a, const struct pair_wishes *w)
 	struct agent_replica *r = &a->replica;
 	int goal = (w->hold_calls ? FW_HOLD_CALLS : 0) | (w->hold_unknown ? FW_HOLD_UNKNOWN : 0);
 
-	if (goal == r->holds_set || child_running(&r->hold_child.child))
+	if (goal == r->holds_set || child_running(&r->hold_child.child) ||
+	    loop_now_ms(a->loop) < r->holds_again_ms)
 		return;
 	r->holds_goal = goal;
 	(void)child_call(
@@ -276,16 +299,19 @@ see_to_the_holds(struct agent *a, const struct pair_wishes *w)
 
 /* ---- orders to the engine ---- */
 
+static const char *const order_names[] = {"", "stale", "solo", "silent"};
+
 static bool
-order_held(json_t *answer, const char *what)
+order_held(struct agent *a, json_t *answer, const char *what)
 {
 	const char *text =
 	    json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
 
 	if (json_is_true(json_object_get(answer, "ok")))
 		return true;
-	log_info("pptpd did not take %s error=\"%s\"", what,
-	    text ? log_quote(text, strlen(text)) : strerror(errno));
+	if (!text)
+		text = strerror(errno);
+	complain(a, what, text);
 	return false;
 }
 
@@ -294,19 +320,17 @@ order_done(void *arg, json_t *answer)
 {
 	struct agent *a = arg;
 	struct agent_replica *r = &a->replica;
-	static const char *const names[] = {"", "stale", "solo", "silent"};
 	enum pair_order order = r->wishes.order;
 
 	r->ordering = false;
-	if (order != PAIR_NO_ORDER && order_held(answer, names[order]))
-		journal_event(&a->journal, names[order], "stream %llu of the replica",
+	if (order != PAIR_NO_ORDER && order_held(a, answer, order_names[order]))
+		journal_event(&a->journal, order_names[order], "stream %llu of the replica",
 		    (unsigned long long)r->wishes.cut);
 }
 
 static void
 give_order(struct agent *a, const struct pair_wishes *w)
 {
-	static const char *const names[] = {"", "stale", "solo", "silent"};
 	struct agent_replica *r = &a->replica;
 	json_t *args;
 
@@ -316,7 +340,7 @@ give_order(struct agent *a, const struct pair_wishes *w)
 	if (w->order == PAIR_STALE)
 		json_object_set_new(args, "epoch", json_integer((json_int_t)a->peer.epoch.counter));
 	r->ordering =
-	    answer_client_call(r->asks, names[w->order], args, ORDER_MS, order_done, a) != 0;
+	    answer_client_call(r->asks, order_names[w->order], args, ORDER_MS, order_done, a) != 0;
 }
 
 static void
@@ -325,7 +349,9 @@ paired(void *arg, json_t *answer)
 	struct agent *a = arg;
 
 	a->replica.pairing = false;
-	a->replica.paired = order_held(answer, "pair");
+	a->replica.paired = order_held(a, answer, "pair");
+	if (!a->replica.paired)
+		a->replica.pair_again_ms = loop_now_ms(a->loop) + AGAIN_MS;
 }
 
 /* The engine's HELLO says what we can prove; so it must know before a stream is dialled. */

@@ -17,7 +17,6 @@
 #define PAIR_NO_CUT    UINT64_MAX
 
 struct pair_engine { /* as our pptpd last said */
-	bool known;  /* it has answered since it was started */
 	bool answers;
 	uint64_t silent_ms;               /* since its last answer */
 	bool active, cut_now, silent_now; /* replica state "cut", "silent" */

@@ -20,7 +20,7 @@ standby(void)
 	    .epoch = 4,
 	    .engine_epoch = 4,
 	    .paired = true,
-	    .engine = {.known = true, .answers = true, .in_step = true},
+	    .engine = {.answers = true, .in_step = true},
 	    .peer =
 		{
 		    .fresh = true,
