@@ -104,8 +104,8 @@ is_backup() {
 	[ "$(field "$($lab status)" ".nodes.$1.role")" = BACKUP ]
 }
 
-# cut NODE OTHER: the gateway that serves loses its power; what the client sees
-cut() {
+# cut_power NODE OTHER: the gateway that serves loses its power; what the client sees
+cut_power() {
 	local who moment
 	who=$(identity)
 	stream_say mark mark
@@ -202,7 +202,7 @@ until_true 10 holds_copy gw1 && show "gw2 holds" "a copy of the session: keys, n
 show "the client is" "$(identity)"
 
 say "8. gw1 loses its power: cables dead, programs gone, at once."
-cut gw1 gw2
+cut_power gw1 gw2
 roles "DEAD, null" "MASTER, active"
 
 say "9. gw1 gets its power back. It waits; nothing moves back. gw2 tells it of the session."
@@ -212,7 +212,7 @@ until_true 20 holds_copy gw2 && show "gw1 holds" "a copy of the session"
 roles "BACKUP, standby" "MASTER, active"
 
 say "10. Now gw2 loses its power."
-cut gw2 gw1
+cut_power gw2 gw1
 roles "MASTER, active" "DEAD, null"
 quietly stop_stream
 transfer download https://192.168.1.20/bytes/50000000
