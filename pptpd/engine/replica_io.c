@@ -22,21 +22,23 @@ struct replica_io {
 	struct replica *replica;
 	int listen_fd, fd; /* fd < 0: no stream */
 	struct io accept_io, io;
-	struct timer lost;  /* a stream that failed while it was sent to */
-	const char *reason; /* of that */
-	uint8_t *out;
+	struct timer lost;                /* a stream that failed while it was sent to */
+	const char *reason;               /* of that */
+	uint8_t *out;                     /* `ready`, or a bigger one for as long as it is needed */
 	size_t out_at, out_len, out_size; /* [out_at, out_len) waits */
 	uint8_t in[READ_SIZE];
+	uint8_t ready[OUT_MIN]; /* without memory there is still much to say */
 };
 
 static void
 drop_out(struct replica_io *io)
 {
-	if (io->out != NULL)
-		explicit_bzero(io->out, io->out_size);
-	free(io->out);
-	io->out = NULL;
-	io->out_at = io->out_len = io->out_size = 0;
+	explicit_bzero(io->out, io->out_len);
+	if (io->out != io->ready)
+		free(io->out);
+	io->out = io->ready;
+	io->out_size = sizeof io->ready;
+	io->out_at = io->out_len = 0;
 }
 
 static void
@@ -79,7 +81,7 @@ waiting(const struct replica_io *io)
 static bool
 make_room(struct replica_io *io, size_t len)
 {
-	size_t have = waiting(io), size = io->out_size > 0 ? io->out_size : OUT_MIN;
+	size_t have = waiting(io), size = io->out_size;
 	uint8_t *bigger;
 
 	if (io->out_size - io->out_len >= len)
@@ -90,8 +92,7 @@ make_room(struct replica_io *io, size_t len)
 		size *= 2;
 	if ((bigger = malloc(size)) == NULL)
 		return false;
-	if (have > 0)
-		memcpy(bigger, io->out + io->out_at, have);
+	memcpy(bigger, io->out + io->out_at, have);
 	drop_out(io);
 	io->out = bigger;
 	io->out_len = have;
@@ -206,6 +207,8 @@ replica_io_new(struct loop *l, int listen_fd, struct replica *r)
 	}
 	io->loop = l;
 	io->replica = r;
+	io->out = io->ready;
+	io->out_size = sizeof io->ready;
 	io->listen_fd = listen_fd;
 	io->fd = -1;
 	timer_init(&io->lost, l, lost_cb, io);
