@@ -6,6 +6,7 @@
  */
 #include "pptpd/engine/ctrl_parts.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -70,5 +71,9 @@ ctrl_continue(struct engine *e, const struct connection_record *r)
 	c->counted = true;
 	e->restoring++;
 	ctrl_restore_add(c);
+	if (c->gone) { /* it could not be queued: the reaper has it */
+		errno = ENOMEM;
+		return NULL;
+	}
 	return c;
 }

@@ -14,7 +14,22 @@
 
 #include <arpa/inet.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+/* The how manieth allocation of the connection from now on fails; 0: none. */
+static unsigned calloc_fails_in;
+
+static void *
+test_scarce_calloc(size_t n, size_t size)
+{
+	if (calloc_fails_in == 0 || --calloc_fails_in > 0)
+		return calloc(n, size);
+	errno = ENOMEM;
+	return NULL;
+}
+#define calloc test_scarce_calloc
 
 #include "pptpd/engine/ctrl.c"
 #include "pptpd/engine/ctrl_admit.c"
@@ -24,6 +39,8 @@
 #include "pptpd/engine/ctrl_state.c"
 #include "pptpd/engine/ctrl_watch.c"
 #include "pptpd/engine/hole.c"
+
+#undef calloc
 
 #define ASKED_MAX 256
 #define PEER      0xc6336464
@@ -601,7 +618,7 @@ test_leaves_the_replica_with_its_last_call(void **state)
 /* ---- takeover ---- */
 
 static struct ctrl *
-continued(uint16_t port)
+try_to_continue(uint16_t port)
 {
 	struct connection_record r = {.id = port,
 	    .tcp = snapshot,
@@ -611,11 +628,17 @@ continued(uint16_t port)
 	    .echo_id = 5,
 	    .peer_echo_id = 41,
 	    .tail_len = 20};
-	struct ctrl *c;
 
 	r.tcp.peer_port = port;
 	(void)encode(r.tail, sizeof r.tail, PPTP_ECHO_RP, 41);
-	c = ctrl_continue(&eng, &r);
+	return ctrl_continue(&eng, &r);
+}
+
+static struct ctrl *
+continued(uint16_t port)
+{
+	struct ctrl *c = try_to_continue(port);
+
 	assert_non_null(c);
 	add_session(c);
 	ctrl_replicate(c);
@@ -754,6 +777,25 @@ test_slices(void **state)
 		close(c.fd);
 	}
 	assert_int_equal(eng.restoring, 0);
+}
+
+/* Whatever there is no memory for: no half connection is handed out, and none is counted. */
+static void
+test_continued_without_memory(void **state)
+{
+	for (unsigned nth = 1; nth <= 2; nth++) {
+		calloc_fails_in = nth;
+		errno = 0;
+		assert_null(try_to_continue(40000));
+		assert_int_equal(errno, ENOMEM);
+		assert_int_equal(calloc_fails_in, 0);
+		assert_int_equal(eng.n_ctrls, 0);
+		assert_int_equal(eng.restoring, 0);
+		reap_all();
+		assert_int_equal(eng.n_sockets, 0);
+	}
+	(void)continued(40000);
+	assert_int_equal(eng.restoring, 1);
 }
 
 /* Echoes of many that were restored at once are spread over the interval. */
@@ -1120,6 +1162,7 @@ main(void)
 	    TEST(test_restored),
 	    TEST(test_record_survives_the_move),
 	    TEST(test_slices),
+	    TEST(test_continued_without_memory),
 	    TEST(test_timers_are_spread),
 	    TEST(test_address_comes_late),
 	    TEST(test_not_restored_for_good),
