@@ -107,6 +107,7 @@ void
 ctrl_unwatch(struct ctrl *c)
 {
 	struct watch *x = c->watch;
+	bool held = c->outrun;
 
 	if (x == NULL)
 		return;
@@ -115,6 +116,8 @@ ctrl_unwatch(struct ctrl *c)
 	c->watch = NULL;
 	c->outrun = false;
 	free(x);
+	if (held && c->probe == NULL)
+		ctrl_resume(c); /* nobody looks after it any more: what waited is said */
 }
 
 /* ---- numbers ---- */
@@ -265,6 +268,7 @@ ear_opened(void *arg, int fd, int err)
 
 	w->asked = false;
 	if (fd >= 0 && (!w->wanted || io_init(&w->io, e->loop, fd, hear_cb, w) < 0)) {
+		err = errno;
 		close(fd);
 		fd = -1;
 	}

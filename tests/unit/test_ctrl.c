@@ -1096,6 +1096,21 @@ test_nothing_is_said_to_a_client_ahead(void **state)
 	close(c.fd);
 }
 
+/* Two minutes are over and it is not repaired: nobody would ever say what waits. */
+static void
+test_unwatched_ones_are_spoken_to(void **state)
+{
+	struct client c = restored_client();
+
+	segment(c.ctrl, 16, 20);
+	ctrl_send(c.ctrl, &(struct pptp_message){.type = PPTP_ECHO_RQ, .echo_id = 6});
+	expect(&c, 0);
+	ctrl_watch_stop(&eng);
+	assert_null(c.ctrl->watch);
+	expect(&c, PPTP_ECHO_RQ);
+	close(c.fd);
+}
+
 static void
 test_beyond_repair(void **state)
 {
@@ -1177,6 +1192,7 @@ main(void)
 	    TEST(test_hole_across_messages),
 	    TEST(test_client_is_ahead),
 	    TEST(test_nothing_is_said_to_a_client_ahead),
+	    TEST(test_unwatched_ones_are_spoken_to),
 	    TEST(test_beyond_repair),
 	    TEST(test_foreign_segments),
 	    TEST(test_no_ear),
