@@ -14,14 +14,17 @@
 
 #include "common/log.h"
 
-#define READ_SIZE 16384
-#define OUT_MIN   65536
+#define READ_SIZE       16384
+#define OUT_MIN         65536
+#define ACCEPT_PAUSE_MS 100
 
 struct replica_io {
 	struct loop *loop;
 	struct replica *replica;
 	int listen_fd, fd; /* fd < 0: no stream */
 	struct io accept_io, io;
+	struct timer accept_again;
+	bool pausing;                     /* no descriptor for the next stream; the log knows */
 	struct timer lost;                /* a stream that failed while it was sent to */
 	const char *reason;               /* of that */
 	uint8_t *out;                     /* `ready`, or a bigger one for as long as it is needed */
@@ -175,14 +178,37 @@ stream_cb(int events, void *arg)
 /* ---- the beginning and the end ---- */
 
 static void
+accept_again_cb(void *arg)
+{
+	struct replica_io *io = arg;
+
+	io_want(&io->accept_io, IO_READ);
+}
+
+/* Out of descriptors, say: the listener stays readable, so do not spin on it. */
+static void
+pause_accepting(struct replica_io *io)
+{
+	if (!io->pausing)
+		log_warn("replica stream not accepted error=\"%s\"", strerror(errno));
+	io->pausing = true;
+	io_want(&io->accept_io, 0);
+	timer_set(&io->accept_again, ACCEPT_PAUSE_MS);
+}
+
+static void
 accept_cb(int events, void *arg)
 {
 	struct replica_io *io = arg;
 	int fd = accept4(io->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			pause_accepting(io);
 		return;
+	}
+	io->pausing = false;
 	if (io->fd >= 0)
 		lose_stream(io, "a newer stream is there");
 	if (io_init(&io->io, io->loop, fd, stream_cb, io) < 0) {
@@ -212,6 +238,7 @@ replica_io_new(struct loop *l, int listen_fd, struct replica *r)
 	io->listen_fd = listen_fd;
 	io->fd = -1;
 	timer_init(&io->lost, l, lost_cb, io);
+	timer_init(&io->accept_again, l, accept_again_cb, io);
 	io_want(&io->accept_io, IO_READ);
 	return io;
 }
@@ -222,6 +249,7 @@ replica_io_free(struct replica_io *io)
 	if (io == NULL)
 		return;
 	close_stream(io);
+	timer_cancel(&io->accept_again);
 	io_fini(&io->accept_io);
 	close(io->listen_fd);
 	free(io);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/un.h>
 
 #include "pptpd/engine/replica_io.c"
@@ -224,6 +225,35 @@ test_slow_reader(void **state)
 	close(fd);
 }
 
+/* No descriptor is left: the listener rests, and the stream is taken when there is one again. */
+static void
+test_out_of_descriptors(void **state)
+{
+	struct rlimit all, none;
+	int fd;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = all;
+	none.rlim_cur = 0;
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(sa_family_t) + 6), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	io->accept_io.cb(IO_READ, io->accept_io.arg);
+	assert_int_equal(io->accept_io.want, 0);
+	loop_advance(the_loop, ACCEPT_PAUSE_MS);
+	assert_int_equal(io->accept_io.want, IO_READ);
+	io->accept_io.cb(IO_READ, io->accept_io.arg);
+	assert_int_equal(io->accept_io.want, 0);
+	assert_int_equal(notes.connected, 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	loop_advance(the_loop, ACCEPT_PAUSE_MS);
+	io->accept_io.cb(IO_READ, io->accept_io.arg);
+	assert_int_equal(notes.connected, 1);
+	io->accept_io.cb(IO_READ, io->accept_io.arg); /* nobody else is there: that is no failure */
+	assert_int_equal(io->accept_io.want, IO_READ);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -233,6 +263,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_hang_up_while_reading, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_peer_that_does_not_read, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_slow_reader, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_out_of_descriptors, setup, teardown),
 	};
 
 	log_init("test", -1, false);
