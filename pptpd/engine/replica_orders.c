@@ -14,8 +14,11 @@ replica_promote(struct replica *r, uint64_t epoch)
 
 	if (epoch > r->epoch)
 		r->epoch = epoch;
-	if (r->active)
+	if (r->active) { /* raised, because somebody else served: perhaps the one that we know */
+		if (epoch > before)
+			r->knows_boot = false;
 		return;
+	}
 	r->copy_epoch = before;
 	r->knows_boot = false;
 	if (r->open)
@@ -33,6 +36,7 @@ replica_demote(struct replica *r, uint64_t epoch)
 		r->epoch = epoch;
 	if (!r->active)
 		return;
+	r->config.boot_id++; /* to those who knew us as a standby we are another one */
 	if (r->open) {
 		r->open = false;
 		r->ops.hang_up(r->arg, NULL);

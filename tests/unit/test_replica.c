@@ -555,6 +555,21 @@ test_cut_then_the_same(void **state)
 	assert_int_equal(a->s[0].rs.open, KEYS_ALL);
 }
 
+/* The same engine, but it served meanwhile; our epoch was raised above its own before we meet. */
+static void
+test_cut_then_the_same_was_active(void **state)
+{
+	(void)state;
+	in_sync(1);
+	cut();
+	replica_promote(b->r, 2);
+	replica_demote(b->r, 2);
+	replica_promote(a->r, 3);
+	end_connect(a, b);
+	end_run(a, b, 3);
+	assert_int_equal(a->s[0].rs.open, KEYS_EVEN);
+}
+
 static void
 test_silent_without_a_class(void **state)
 {
@@ -1153,6 +1168,7 @@ main(void)
 	    TEST(test_silent_then_unclean),
 	    TEST(test_cut_then_unclean),
 	    TEST(test_cut_then_the_same),
+	    TEST(test_cut_then_the_same_was_active),
 	    TEST(test_silent_without_a_class),
 	    TEST(test_spent),
 	    TEST(test_promotion_tells_the_other),
