@@ -462,9 +462,11 @@ static void
 cmd_stale(struct answer_request *r, json_t *args, void *arg)
 {
 	struct engine *e = arg;
+	int rc = replica_stale(e->replica, number(args, "cut"), number(args, "epoch"));
 
-	order_done(r, replica_stale(e->replica, number(args, "cut"), number(args, "epoch")),
-	    "this gateway serves, or under a higher epoch");
+	order_done(r, rc,
+	    errno == ESTALE ? "this gateway did not hold that stream"
+			    : "this gateway serves, or knows of a higher epoch");
 }
 
 /* {"cut":N} */

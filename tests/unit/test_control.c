@@ -18,6 +18,7 @@
 static struct engine eng;
 static json_t *answer; /* the last one; NULL = an error */
 static unsigned hangups, errors;
+static char words[128]; /* of the last error */
 
 void
 answer_ok(struct answer_request *r, json_t *data)
@@ -29,7 +30,12 @@ answer_ok(struct answer_request *r, json_t *data)
 void
 answer_error(struct answer_request *r, const char *code, const char *fmt, ...)
 {
+	va_list ap;
+
 	errors++;
+	va_start(ap, fmt);
+	vsnprintf(words, sizeof words, fmt, ap);
+	va_end(ap);
 	json_decref(answer);
 	answer = NULL;
 }
@@ -81,7 +87,14 @@ ppp_counters(const struct ppp *p)
 }
 
 static struct replica_status replica;
-static bool refuse;
+static int refuse; /* an errno; 0 = it is done */
+
+static int
+refused(void)
+{
+	errno = refuse;
+	return refuse != 0 ? -1 : 0;
+}
 
 void
 replica_get_status(const struct replica *r, struct replica_status *st)
@@ -112,21 +125,21 @@ replica_stale(struct replica *r, uint64_t cut, uint64_t epoch)
 {
 	ordered.cut = cut;
 	ordered.epoch = epoch;
-	return refuse ? -1 : 0;
+	return refused();
 }
 
 int
 replica_solo(struct replica *r, uint64_t cut)
 {
 	ordered.cut = cut;
-	return refuse ? -1 : 0;
+	return refused();
 }
 
 int
 replica_silent(struct replica *r, uint64_t cut)
 {
 	ordered.cut = cut;
-	return refuse ? -1 : 0;
+	return refused();
 }
 
 uint64_t
@@ -230,7 +243,8 @@ setup(void **state)
 	eng.by_call = calloc(65536, sizeof(struct session *));
 	eng.copies = calloc(65536, sizeof *eng.copies);
 	hangups = errors = 0;
-	refuse = unreadable = false;
+	refuse = 0;
+	unreadable = false;
 	memset(&replica, 0, sizeof replica);
 	memset(&ordered, 0, sizeof ordered);
 	return 0;
@@ -429,11 +443,15 @@ test_orders(void **state)
 	order(cmd_silent, "{\"cut\":10}");
 	assert_true(ordered.cut == 10);
 	assert_int_equal(errors, 0);
-	refuse = true;
+	refuse = EPERM;
 	order(cmd_stale, "{}");
+	assert_non_null(strstr(words, "higher epoch"));
+	refuse = ESTALE;
+	order(cmd_stale, "{}");
+	assert_non_null(strstr(words, "did not hold"));
 	order(cmd_solo, "{}");
 	order(cmd_silent, "{}");
-	assert_int_equal(errors, 3);
+	assert_int_equal(errors, 4);
 }
 
 int
