@@ -206,7 +206,7 @@ sock_diag_end_orphans(uint32_t ip, uint16_t port)
 	for (int i = 0; i < ROUNDS_MAX; i++) {
 		n = end_batch(fd, &b);
 		total += n > 0 ? n : 0;
-		if (n < BATCH_MAX)
+		if (n <= 0 || b.n < BATCH_MAX) /* what could not be ended is found again */
 			break;
 	}
 	saved_errno = errno;
