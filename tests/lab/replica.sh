@@ -7,9 +7,9 @@
 # shellcheck shell=bash
 replica_py=$top/tests/lab/replica.py
 
-# rep NODE FILTER: of its daemon's replica
+# rep NODE FILTER: of its daemon's replica, as its agent heard it last: a daemon without memory answers no more
 rep() {
-	agent "$1" pptpd status | jq -r ".replica | $2"
+	agent "$1" status --json | jq -r ".replica | $2"
 }
 # is_state NODE STATE
 is_state() {
@@ -30,7 +30,7 @@ counted() {
 classes() {
 	local after=0 page
 	while :; do
-		page=$(agent "$1" pptpd sessions after=$after limit=500)
+		page=$(agent "$1" pptpd sessions after="$after" limit=500)
 		jq -r '.sessions[].replica.classes' <<<"$page"
 		after=$(jq '.next // empty' <<<"$page")
 		[ -n "$after" ] || break

@@ -12,6 +12,7 @@
 . "$(dirname "$0")/takeover.sh"
 . "$(dirname "$0")/replica.sh"
 n=${SESSIONS:-50}
+# shellcheck disable=SC2034 # of takeover.sh
 after_s=1
 
 # standby_loses_power: nobody answers any more, so the active takes a class of its own, and says so on its disk
