@@ -102,7 +102,8 @@ struct agent_replica {
 	struct pair_wishes paired_as; /* clean, as the engine was told */
 	uint64_t paired_epoch;
 	uint64_t disk_again_ms, holds_again_ms, pair_again_ms; /* after a failure */
-	uint64_t complained_ms;
+	uint64_t complained_ms, ordered_ms;
+	struct pair_wishes ordered; /* order and cut, as the engine took them at ordered_ms */
 	struct agent_child marker_child, hold_child;
 	int holds_set;             /* enum fw_hold, or-ed, as they stand; < 0 = not known */
 	int holds_goal;            /* of the child under way */

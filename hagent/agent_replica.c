@@ -323,9 +323,22 @@ order_done(void *arg, json_t *answer)
 	enum pair_order order = r->wishes.order;
 
 	r->ordering = false;
-	if (order != PAIR_NO_ORDER && order_held(a, answer, order_names[order]))
-		journal_event(&a->journal, order_names[order], "stream %llu of the replica",
-		    (unsigned long long)r->wishes.cut);
+	if (order == PAIR_NO_ORDER || !order_held(a, answer, order_names[order]))
+		return;
+	r->ordered = r->wishes;
+	r->ordered_ms = loop_now_ms(a->loop);
+	journal_event(&a->journal, order_names[order], "stream %llu of the replica",
+	    (unsigned long long)r->wishes.cut);
+}
+
+/* The engine took it, and its next status will say so. */
+static bool
+is_taken(const struct agent *a, const struct pair_wishes *w)
+{
+	const struct agent_replica *r = &a->replica;
+
+	return r->ordered.order == w->order && r->ordered.cut == w->cut &&
+	       loop_now_ms(a->loop) - r->ordered_ms < FRESH_MS;
 }
 
 static void
@@ -334,7 +347,7 @@ give_order(struct agent *a, const struct pair_wishes *w)
 	struct agent_replica *r = &a->replica;
 	json_t *args;
 
-	if (w->order == PAIR_NO_ORDER || r->ordering)
+	if (w->order == PAIR_NO_ORDER || r->ordering || is_taken(a, w))
 		return;
 	args = json_pack("{s:I}", "cut", (json_int_t)w->cut);
 	if (w->order == PAIR_STALE)
