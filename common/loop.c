@@ -38,12 +38,32 @@ struct loop {
 };
 
 static uint64_t
-clock_ms(void)
+read_clock_ms(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint64_t
+clock_ms(void)
+{
+	return read_clock_ms(CLOCK_MONOTONIC);
+}
+
+uint64_t
+wall_now_ms(void)
+{
+	return read_clock_ms(CLOCK_REALTIME);
+}
+
+uint64_t
+wall_since_ms(uint64_t then_ms)
+{
+	uint64_t now = wall_now_ms();
+
+	return now > then_ms ? now - then_ms : 0;
 }
 
 /* The first callback of a turn reads the clock for all of them. */

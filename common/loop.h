@@ -21,6 +21,9 @@ void loop_free(struct loop *l);      /* all timers, watchers must be finished be
 void loop_run(struct loop *l);       /* until loop_stop() */
 void loop_stop(struct loop *l);
 uint64_t loop_now_ms(const struct loop *l); /* monotonic; real: cached per turn of the loop */
+/* The time of day, for what two machines compare: ms since 1970, and ms since then_ms or 0. */
+uint64_t wall_now_ms(void);
+uint64_t wall_since_ms(uint64_t then_ms);
 /* Virtual only: moves the clock by ms, running every timer that falls due, in order of time. */
 void loop_advance(struct loop *l, uint64_t ms);
 /* Virtual only: ms until the next timer, or UINT64_MAX. */

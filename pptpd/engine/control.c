@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/fsm.h"
 #include "pptpd/engine/ctrl.h"
@@ -254,17 +253,6 @@ json_session(const struct session *s)
 	    .link = json_link(ppp_counters(s->ppp))});
 }
 
-static uint64_t
-age_of(const struct session_record *r)
-{
-	struct timespec t;
-	uint64_t now;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-	return now > r->accounting.started_ms ? now - r->accounting.started_ms : 0;
-}
-
 /* A session of the standby's copy. NULL: its record cannot be read. */
 static json_t *
 json_mirrored(const struct mirror_session *m)
@@ -282,7 +270,7 @@ json_mirrored(const struct mirror_session *m)
 	if (mirror_session_record(m, &r) < 0)
 		return NULL;
 	o = json_entry(&(struct entry){.id = m->id,
-	    .age_ms = age_of(&r),
+	    .age_ms = wall_since_ms(r.accounting.started_ms),
 	    .call_id = m->call_id,
 	    .peer_call_id = r.call.peer_call_id,
 	    .peer_ip = m->peer_ip,

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "pptpd/engine/ctrl.h"
 
@@ -68,15 +67,6 @@ session_end_name(enum session_end end)
 	if (end < END_CALL_CLEAR)
 		return ppp_cause_name((enum ppp_cause)end);
 	return end < END_MAX ? names[end - END_CALL_CLEAR] : "?";
-}
-
-static uint64_t
-wall_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 const char *
@@ -439,7 +429,7 @@ session_new(struct ctrl *c, const struct pptp_message *ocrq)
 
 	if (s == NULL)
 		return NULL;
-	s->started_wall_ms = wall_ms();
+	s->started_wall_ms = wall_now_ms();
 	snprintf(s->identity.acct_id, sizeof s->identity.acct_id, "%08x%08x", e->boot_id,
 	    (uint32_t)s->id);
 	s->dp = dp_attach(e->dp, &(struct dp_session_config){.call_id = s->call_id,

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "pptpd/engine/ctrl.h"
 #include "pptpd/engine/mirror.h"
@@ -230,17 +229,6 @@ session_record_login(struct session *s)
 		priv_wtmp(s->engine->priv, s->call_id, s->identity.user, s->peer_ip);
 }
 
-static uint64_t
-age_ms(const struct session_record *r)
-{
-	struct timespec t;
-	uint64_t now;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-	return now > r->accounting.started_ms ? now - r->accounting.started_ms : 0;
-}
-
 /* 0, or -1 with errno as session_continue(). On failure what was taken is given back. */
 static int
 take_over(
@@ -253,7 +241,7 @@ take_over(
 	s->identity = r->identity;
 	memcpy(s->key_tag, r->mppe_tx.master, sizeof s->key_tag);
 	s->started_wall_ms = r->accounting.started_ms;
-	s->started_ms -= age_ms(r);
+	s->started_ms -= wall_since_ms(r->accounting.started_ms);
 	if (ppp_restore(s->ppp, &r->ppp, spread(s)) < 0)
 		return -1;
 	s->up = true;

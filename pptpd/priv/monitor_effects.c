@@ -191,7 +191,7 @@ do_silent_close(void *arg, int fd)
 static int
 do_restore(void *arg, const struct tcp_restore *r)
 {
-	return tcp_restore_open(r, tcp_wall_ms());
+	return tcp_restore_open(r, wall_now_ms());
 }
 
 static int

@@ -16,8 +16,8 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "common/loop.h"
 #include "common/marks.h"
 
 #define STATE_CLOSE_WAIT 8 /* of the kernel's net/tcp_states.h, as tcpi_state */
@@ -27,15 +27,6 @@ int
 tcp_set_option(int fd, int option, int value)
 {
 	return setsockopt(fd, IPPROTO_TCP, option, &value, sizeof(value));
-}
-
-uint64_t
-tcp_wall_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static int
@@ -115,7 +106,7 @@ read_in_repair(int fd, struct tcp_snapshot *t)
 	t->tsval = 0;
 	if ((t->options & TCPI_OPT_TIMESTAMPS) != 0 && get_tcp(fd, TCP_TIMESTAMP, &t->tsval) < 0)
 		return -1;
-	t->sampled_ms = tcp_wall_ms();
+	t->sampled_ms = wall_now_ms();
 	return 0;
 }
 

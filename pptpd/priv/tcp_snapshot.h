@@ -32,6 +32,5 @@ uint32_t tcp_restore_tsval(const struct tcp_snapshot *t, uint64_t now_ms);
 int tcp_probe(int fd);
 
 int tcp_set_option(int fd, int option, int value); /* of level IPPROTO_TCP */
-uint64_t tcp_wall_ms(void);                        /* CLOCK_REALTIME */
 
 #endif

@@ -423,6 +423,18 @@ test_needs_no_descriptor_later(void **state)
 	pipe_teardown(&t);
 }
 
+/* The other machine's clock may be ahead of ours. */
+static void
+test_time_of_day(void **state)
+{
+	uint64_t now = wall_now_ms(), age;
+
+	assert_in_range(now / 1000, (uint64_t)time(NULL) - 1, (uint64_t)time(NULL) + 1);
+	age = wall_since_ms(now - 5000);
+	assert_in_range(age, 5000, 65000);
+	assert_int_equal(wall_since_ms(now + 3600000), 0);
+}
+
 int
 main(void)
 {
@@ -438,6 +450,7 @@ main(void)
 	    cmocka_unit_test(test_signal),
 	    cmocka_unit_test(test_stop_before_run),
 	    cmocka_unit_test(test_needs_no_descriptor_later),
+	    cmocka_unit_test(test_time_of_day),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -344,7 +344,7 @@ move_about(struct world *w)
 	pass(c.server, c.client, "answer");
 	close_silently(&c);
 	r = restore_of(&c, 5, 6, "");
-	c.server = tcp_restore_open(&r, tcp_wall_ms());
+	c.server = tcp_restore_open(&r, wall_now_ms());
 	MUST(c.server >= 0);
 	check_restored(&c, c.server);
 	MUST(get_u32(c.server, IPPROTO_TCP, TCP_QUEUE_SEQ) == r.rcv); /* the selector is left so */
@@ -353,7 +353,7 @@ move_about(struct world *w)
 
 	close_silently(&c); /* a tail that was never sent */
 	r = restore_of(&c, 9, 14, "tail");
-	c.server = tcp_restore_open(&r, tcp_wall_ms());
+	c.server = tcp_restore_open(&r, wall_now_ms());
 	MUST(c.server >= 0);
 	expect(c.client, "tail");
 	pass(c.client, c.server, "seen");
@@ -361,7 +361,7 @@ move_about(struct world *w)
 
 	close_silently(&c); /* one that the client has: it must not see it again */
 	r = restore_of(&c, 13, 18, "behind");
-	c.server = tcp_restore_open(&r, tcp_wall_ms());
+	c.server = tcp_restore_open(&r, wall_now_ms());
 	MUST(c.server >= 0);
 	pass(c.client, c.server, "still here");
 	pass(c.server, c.client, "so am I");
@@ -426,7 +426,7 @@ timestamps_body(void *arg)
 		close_silently(&c);
 		c.tcp.sampled_ms -= 3600 * 1000; /* an hour ago: the clock goes on */
 		r = restore_of(&c, 0, 0, "");
-		c.server = tcp_restore_open(&r, tcp_wall_ms());
+		c.server = tcp_restore_open(&r, wall_now_ms());
 		MUST(c.server >= 0);
 		after = get_u32(c.server, IPPROTO_TCP, TCP_TIMESTAMP);
 		MUST(after - c.tcp.tsval >= 3602000 - 1 && after - c.tcp.tsval < 3612000);
@@ -466,7 +466,7 @@ before_the_address_body(void *arg)
 	close(w.listener);
 	MUST(system(DELETE_VIP) == 0);
 	r = restore_of(&c, 0, 6, "tail");
-	c.server = tcp_restore_open(&r, tcp_wall_ms());
+	c.server = tcp_restore_open(&r, wall_now_ms());
 	MUST(c.server >= 0);
 	MUST(send(c.client, "up", 2, 0) == 2);
 	MUST(system(ADD_VIP) == 0);
@@ -506,13 +506,13 @@ orphans_body(void *arg)
 		c[i] = connect_to(&w);
 	MUST(system(GUARD) == 0);
 	r = restore_of(&c[0], 0, 0, ""); /* somebody's: left alone */
-	MUST(tcp_restore_open(&r, tcp_wall_ms()) == -1 && errno == EADDRNOTAVAIL);
+	MUST(tcp_restore_open(&r, wall_now_ms()) == -1 && errno == EADDRNOTAVAIL);
 	pass(c[0].server, c[0].client, "unharmed");
 	for (int i = 1; i < 5; i++)
 		close(c[i].server); /* as if the process had died */
 	MUST(orphans() == 4);
 	r = restore_of(&c[1], 0, 0, "");
-	c[1].server = tcp_restore_open(&r, tcp_wall_ms());
+	c[1].server = tcp_restore_open(&r, wall_now_ms());
 	MUST(c[1].server >= 0 && orphans() == 3);
 	pass(c[1].server, c[1].client, "again");
 	pass(c[1].client, c[1].server, "and back");
@@ -523,7 +523,7 @@ orphans_body(void *arg)
 	pass(c[1].client, c[1].server, "nor this one");
 	r = restore_of(&c[2], 0, 0, "");
 	MUST(sock_diag_end_orphan(&r.tcp) == -1 && errno == EBUSY); /* that is the listener */
-	MUST((c[2].server = tcp_restore_open(&r, tcp_wall_ms())) >= 0);
+	MUST((c[2].server = tcp_restore_open(&r, wall_now_ms())) >= 0);
 	pass(c[2].server, c[2].client, "after the sweep");
 }
 
@@ -962,7 +962,7 @@ bench_alone(struct world *w)
 	for (unsigned i = 0; i < BENCH; i++) {
 		struct tcp_restore r = restore_of(&c[i], 0, 0, "");
 
-		MUST((c[i].server = tcp_restore_open(&r, tcp_wall_ms())) >= 0);
+		MUST((c[i].server = tcp_restore_open(&r, wall_now_ms())) >= 0);
 	}
 	printf("restore alone: %d in %.1f ms\n", BENCH, us_since(&began) / 1e3);
 	clock_gettime(CLOCK_MONOTONIC, &began);
