@@ -141,6 +141,17 @@ take(struct restorer *r, struct ctrl *c, int fd)
 	ctrl_settle(c);
 }
 
+/* Thousands may fail for one reason: some are named here, all are counted in the end. */
+static void
+log_failure(struct restorer *r, const struct ctrl *c, const char *what, int err)
+{
+	struct engine *e = r->engine;
+
+	if (log_limit_ok(e->limit, 0, loop_now_ms(e->loop), NULL))
+		log_warn(
+		    "control connection %s peer=%s error=\"%s\"", what, c->name, strerror(err));
+}
+
 static void
 failed(struct restorer *r, struct ctrl *c, int err)
 {
@@ -150,8 +161,7 @@ failed(struct restorer *r, struct ctrl *c, int err)
 	if (c->restore_tries++ == 0)
 		c->restore_at_ms = c->restore_since_ms = now;
 	if (now - c->restore_since_ms >= RESTORE_PATIENCE || err == EPIPE || c->gone) {
-		log_warn(
-		    "control connection not restored peer=%s error=\"%s\"", c->name, strerror(err));
+		log_failure(r, c, "not restored", err);
 		settled(c, false);
 		if (c->gone)
 			ctrl_finish(c);
@@ -160,8 +170,7 @@ failed(struct restorer *r, struct ctrl *c, int err)
 		return;
 	}
 	if (!soon && c->restore_tries == 1)
-		log_warn("control connection not restored yet peer=%s error=\"%s\"", c->name,
-		    strerror(err));
+		log_failure(r, c, "not restored yet", err);
 	c->restore = RESTORE_LATER;
 	c->restore_at_ms = now + (soon ? RESTORE_SOON : RESTORE_AGAIN);
 	TAILQ_INSERT_TAIL(&r->later, c, restore_entry);

@@ -235,6 +235,7 @@ setup(void **state)
 	eng.role = ROLE_ACTIVE;
 	eng.config = &config;
 	eng.max_sockets = 1000;
+	eng.limit = log_limit_new(30, 16);
 	eng.by_call = calloc(65536, sizeof(struct session *));
 	eng.replica = (struct replica *)&fake; /* never looked into */
 	TAILQ_INIT(&eng.ctrls);
@@ -257,6 +258,7 @@ teardown(void **state)
 	assert_int_equal(loop_next_ms(eng.loop), UINT64_MAX);
 	loop_free(eng.loop);
 	free(eng.by_call);
+	log_limit_free(eng.limit);
 	if (fake.ear >= 0)
 		close(fake.ear);
 	return 0;
@@ -858,6 +860,34 @@ test_not_restored_for_good(void **state)
 	assert_int_equal(fake.marks, 0);
 }
 
+/* The address never comes: all are closed and counted, and the log names some of them. */
+static void
+test_many_are_not_restored(void **state)
+{
+	char line[200];
+	unsigned named = 0;
+	FILE *said = tmpfile();
+
+	assert_non_null(said);
+	log_init("test", fileno(said), false);
+	for (uint16_t i = 0; i < ASKED_MAX; i++)
+		(void)continued((uint16_t)(40000 + i));
+	ctrl_restore_start(&eng);
+	open_ear();
+	while (fake.answered < fake.n_asked)
+		refuse(EPIPE);
+	log_init("test", -1, false);
+	assert_int_equal(eng.n_ctrls, 0);
+	assert_int_equal(eng.restoring, 0);
+	assert_int_equal(fake.sessions_closed, ASKED_MAX);
+	assert_int_equal(eng.restorer->failed, ASKED_MAX);
+	rewind(said);
+	while (fgets(line, sizeof line, said) != NULL)
+		named += strstr(line, "not restored peer=") != NULL;
+	assert_in_range(named, 1, 30);
+	(void)fclose(said);
+}
+
 static void
 test_demoted_while_it_is_restored(void **state)
 {
@@ -1181,6 +1211,7 @@ main(void)
 	    TEST(test_timers_are_spread),
 	    TEST(test_address_comes_late),
 	    TEST(test_not_restored_for_good),
+	    TEST(test_many_are_not_restored),
 	    TEST(test_demoted_while_it_is_restored),
 	    TEST(test_closed_while_it_is_restored),
 	    TEST(test_in_step),
