@@ -144,7 +144,7 @@ check_eq "pptpd serves, the gate is open" "$(stands)" "active open"
 check_eq "pptpd listens" "$(daemon listening)" true
 check_eq "the epoch is raised, on the disk and in pptpd" "$(cat "$state/epoch") $(daemon epoch)" "1 gw2 1"
 check_eq "every step is in the journal, in order" "$(steps MASTER | sed 's/, conntrack-refresh.*//')" \
-    "epoch ok, commit skipped, promote ok, gate-open ok, announce ok"
+    "copy skipped, epoch ok, commit skipped, promote ok, gate-open ok, announce ok"
 check_match "and each has its time" "$(journal '.[] | select(.step == "gate-open") | .ms | tostring')" '^[0-9]+$'
 check "check succeeds" bare_check
 
@@ -209,8 +209,10 @@ vip del
 line BACKUP
 check "BACKUP" wait_for 3 role_is standby
 check_eq "pptpd stands by, the gate is shut" "$(stands)" "standby shut"
+# Both of it: a monitor that runs would end its engine.
 engine=$(field "$("$lab" status)" .nodes.gw2.pptpd.engine)
-kill -STOP "$engine"
+monitor=$(field "$("$lab" status)" .nodes.gw2.pptpd.monitor)
+kill -STOP "$monitor" "$engine"
 check "pptpd hangs: the verdict is unfit" wait_for 3 status_is '.verdict == "unfit"'
 check_eq "keepalived is told" "$(cat "$run/health")" 1
 check_fails "check fails" bare_check
@@ -219,20 +221,20 @@ vip add
 line MASTER
 check "MASTER with a hanging pptpd comes to its end" wait_for 5 role_is active
 check_eq "the step that hung was cut, the rest went on" "$(steps MASTER | sed 's/, conntrack-refresh.*//')" \
-    "epoch ok, commit skipped, promote cut, gate-open ok, announce ok"
+    "copy skipped, epoch ok, commit skipped, promote cut, gate-open ok, announce ok"
 check_match "the slowest step is named" "$(agent gw2 journal)" 'slowest step of [0-9]+ transitions: promote'
 line FAULT
 sleep 0.1
 check "while a step hangs, another line is taken" wait_for 1 status_is '.keepalived_said == "FAULT"'
 vip del
 check "and is worked to its end" wait_for 5 role_is standby
-kill -CONT "$engine"
+kill -CONT "$engine" "$monitor"
 check "pptpd is back: fit again" wait_for 5 status_is '.verdict == "fit"'
 check_eq "what pptpd was told while it hung has ended as it should" "$(stands)" "standby shut"
 check_eq "keepalived is told" "$(cat "$run/health")" 0
 
 # ---- superseded ----
-kill -STOP "$engine"
+kill -STOP "$monitor" "$engine"
 vip add
 line MASTER
 sleep 0.3
@@ -240,7 +242,7 @@ vip del
 line BACKUP
 check "BACKUP during MASTER" wait_for 5 role_is standby
 check_match "cuts the rest of it" "$(steps MASTER)" 'promote superseded.*gate-open superseded.*announce superseded'
-kill -CONT "$engine"
+kill -CONT "$engine" "$monitor"
 check "and pptpd ends up as standby" wait_for 3 eval '[ "$(stands)" = "standby shut" ]'
 sleep 1
 check_eq "and stays so" "$(stands)" "standby shut"
