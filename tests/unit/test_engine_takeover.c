@@ -842,6 +842,48 @@ test_many_in_slices(void **state)
 	assert_int_equal(gw[1].call_dels, 0);
 }
 
+static bool
+reset_is_acked(const struct client *c, uint8_t id)
+{
+	for (const struct frame *f = c->to_client; f != NULL; f = f->next)
+		if (f->protocol == PPP_CCP && f->len == 4 && f->bytes[0] == 15 && f->bytes[1] == id)
+			return true;
+	return false;
+}
+
+/*
+ * A Linux client that could not decrypt is deaf until its Reset-Request is answered: whoever goes
+ * on already does not wait for the rest of the takeover.
+ */
+static void
+test_reset_is_answered_between_slices(void **state)
+{
+	static const uint8_t request[] = {14, 77, 0, 4};
+	unsigned asked = 0, answered = 0;
+
+	for (unsigned i = 0; i < 300; i++)
+		dial(&gw[0]);
+	run(20);
+	in_step();
+	run(500);
+	power_off(0);
+	assert_int_equal(engine_promote(&gw[1].e, 2, count_cb, &answered), 0);
+	for (unsigned i = 0; i < n_clients; i++) {
+		if (session_at(&gw[1], &clients[i]) == NULL)
+			continue;
+		asked++;
+		put_frame(&clients[i].to_gateway, PPP_CCP, request, sizeof request);
+		assert_true(travel(&clients[i]));
+		assert_true(reset_is_acked(&clients[i], 77));
+	}
+	assert_in_range(asked, 1, 299);
+	assert_true(gw[1].e.takeover->busy);
+	assert_int_equal(answered, 0);
+	run(5);
+	assert_int_equal(answered, 1);
+	assert_int_equal(gw[1].e.n_sessions, 300);
+}
+
 static void
 test_demotion_says_nothing(void **state)
 {
@@ -1012,6 +1054,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_a_session_goes_on, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_many_in_slices, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_reset_is_answered_between_slices, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_demotion_says_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_stale_ones_are_dropped, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
