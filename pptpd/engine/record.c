@@ -578,3 +578,19 @@ session_record_wipe(struct session_record *r)
 {
 	explicit_bzero(r, sizeof *r);
 }
+
+void
+record_put_key(struct record_mppe *r, const struct mppe *m)
+{
+	memcpy(r->master, m->master, sizeof r->master);
+	memcpy(r->session, m->session, sizeof r->session);
+	r->index = m->index;
+}
+
+void
+record_get_key(struct mppe *m, const struct record_mppe *r)
+{
+	memcpy(m->master, r->master, sizeof m->master);
+	memcpy(m->session, r->session, sizeof m->session);
+	m->index = r->index;
+}

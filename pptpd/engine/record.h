@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/cursor.h"
+#include "pptpd/crypto/mppe.h"
 #include "pptpd/ppp/ppp.h"
 #include "pptpd/priv/priv.h"
 #include "pptpd/wire/pptp.h"
@@ -107,5 +108,8 @@ int session_record_decode(struct session_record *r, struct rd *in);
 int connection_record_decode(struct connection_record *r, struct rd *in);
 void session_record_wipe(struct session_record *r);
 void connection_record_wipe(struct connection_record *r);
+/* The keys of one direction, to and from the form that the data path uses. */
+void record_put_key(struct record_mppe *r, const struct mppe *m);
+void record_get_key(struct mppe *m, const struct record_mppe *r);
 
 #endif

@@ -16,22 +16,6 @@
 #define FILL_MAX      (2u * REPLICA_AHEAD_FAST) /* numbers that can lie between use and mark */
 #define FIRST_TICK_MS 30000                     /* limits are looked at within that, spread */
 
-static void
-record_key(const struct mppe *m, struct record_mppe *r)
-{
-	memcpy(r->master, m->master, sizeof r->master);
-	memcpy(r->session, m->session, sizeof r->session);
-	r->index = m->index;
-}
-
-static void
-key_of_record(const struct record_mppe *r, struct mppe *m)
-{
-	memcpy(m->master, r->master, sizeof m->master);
-	memcpy(m->session, r->session, sizeof m->session);
-	m->index = r->index;
-}
-
 void
 session_record(const struct session *s, const struct dp_state *state, struct session_record *r)
 {
@@ -50,8 +34,8 @@ session_record(const struct session *s, const struct dp_state *state, struct ses
 	    .rx_any = state->rx_any,
 	    .tx_any_ack = state->tx_any_ack};
 	ppp_get_state(s->ppp, &r->ppp);
-	record_key(&state->tx, &r->mppe_tx);
-	record_key(&state->rx, &r->mppe_rx);
+	record_put_key(&r->mppe_tx, &state->tx);
+	record_put_key(&r->mppe_rx, &state->rx);
 	r->mark = (struct record_mark){
 	    .seq = state->gate.mark_seq, .index = state->gate.mark_index, .open = state->gate.low};
 	r->identity = s->identity;
@@ -146,8 +130,8 @@ attach(struct session *s, const struct mirror_session *m, const struct session_r
 	    .tx_octets = r->accounting.tx_octets};
 	struct dp_session *dp;
 
-	key_of_record(&r->mppe_tx, &st.tx);
-	key_of_record(&r->mppe_rx, &st.rx);
+	record_get_key(&st.tx, &r->mppe_tx);
+	record_get_key(&st.rx, &r->mppe_rx);
 	dp = dp_attach(s->engine->dp, &(struct dp_session_config){.call_id = s->call_id,
 					  .peer_call_id = s->peer_call_id,
 					  .peer_ip = s->peer_ip,
