@@ -246,7 +246,7 @@ decide(struct agent *a)
 	    .active = agent_serves(a),
 	    .peer_fresh = peer_fresh(&a->peer, now_ms),
 	    .peer_standby = peer_standby(&a->peer),
-	    .peer_in_step = agent_replica_in_step(a),
+	    .peer_in_step = agent_replica_covers(a),
 	    .peers = a->peer.fault,
 	    .senior = is_senior(a),
 	    .moves = agent_moves(a) + (peer_fresh(&a->peer, now_ms) ? a->peer.moves : 0),

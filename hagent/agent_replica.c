@@ -485,6 +485,14 @@ agent_replica_in_step(const struct agent *a)
 	return f.engine.answers && f.engine.in_step;
 }
 
+bool
+agent_replica_covers(const struct agent *a)
+{
+	struct pair_facts f = gather(a);
+
+	return f.engine.answers && (f.engine.in_step || f.engine.sessions == 0);
+}
+
 /* In words, or an empty text. */
 static void
 tell_trouble(struct agent *a)
