@@ -142,6 +142,7 @@ replica_send(struct replica *r, struct wr *w)
 	replica_frame_end(w);
 	if (!wr_ok(w)) { /* no record is so long: a gap in the sequence tells the other side */
 		log_warn("replica frame too long");
+		explicit_bzero(r->out, OUT_SIZE);
 		return;
 	}
 	r->said_ms = loop_now_ms(r->loop);
@@ -409,7 +410,8 @@ input_frame(struct replica *r, const struct replica_frame *f)
 		replica_drop(r, "%s between two standbys", replica_type_name(f->type));
 }
 
-/* Handles the whole frames in the buffer, and moves the rest to its front. */
+/* Handles the whole frames in the buffer, and moves the rest to its front; behind it nothing of the
+ * frames is left, for they hold keys. */
 static void
 drain(struct replica *r)
 {
@@ -430,6 +432,7 @@ drain(struct replica *r)
 	}
 	left = rd_left(&in);
 	memmove(r->in, r->in + (r->in_len - left), left);
+	explicit_bzero(r->in + left, r->in_len - left);
 	r->in_len = left;
 }
 

@@ -251,6 +251,19 @@ test_counters(void **state)
 	assert_true(end_status(a).bytes_sent - before < 30 * 24 + 4 * 100);
 }
 
+/* Records hold keys: what was read is in the copy, and nowhere else. */
+static void
+test_keys_are_not_left_behind(void **state)
+{
+	(void)state;
+	memset(a->r->out, 0, OUT_SIZE);
+	memset(b->r->in, 0, IN_SIZE);
+	in_sync(5);
+	assert_int_equal(mirror_sessions(replica_mirror(b->r)), 5);
+	assert_null(memmem(b->r->in, IN_SIZE, a->s[0].tx.master, 16));
+	assert_null(memmem(a->r->out, OUT_SIZE, a->s[0].tx.master, 16));
+}
+
 static void
 test_gone(void **state)
 {
@@ -1155,6 +1168,7 @@ main(void)
 	    TEST(test_output_waits),
 	    TEST(test_output_in_a_cut),
 	    TEST(test_counters),
+	    TEST(test_keys_are_not_left_behind),
 	    TEST(test_gone),
 	    TEST(test_fresh_keys),
 	    TEST(test_ends_while_exported),
