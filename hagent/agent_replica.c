@@ -85,6 +85,7 @@ engine_facts(const struct agent *a, struct pair_engine *e)
 	e->silent_ms = loop_now_ms(a->loop) - r->answered_ms;
 	e->answers = e->silent_ms < FRESH_MS;
 	e->active = strcmp(role, "active") == 0;
+	e->copied = strcmp(state, "alone") != 0 && strcmp(state, "solo") != 0;
 	e->cut_now = strcmp(state, "cut") == 0;
 	e->silent_now = strcmp(state, "silent") == 0;
 	e->wants = is_set(o, "wants");

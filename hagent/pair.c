@@ -82,7 +82,7 @@ judge_holds(const struct pair_facts *f, const struct pair_wishes *before, struct
 		return;
 	}
 	if (e->active) {
-		w->hold_calls = e->in_step || e->cut_now || e->silent_now || e->restoring > 0;
+		w->hold_calls = e->copied || e->restoring > 0;
 		w->hold_unknown = e->restoring > 0;
 	} else if (f->role == PAIR_ACTIVE) {
 		w->hold_calls = f->peer.fresh && before->hold_calls;

@@ -20,6 +20,7 @@ struct pair_engine { /* as our pptpd last said */
 	bool answers;
 	uint64_t silent_ms;               /* since its last answer */
 	bool active, cut_now, silent_now; /* replica state "cut", "silent" */
+	bool copied; /* active: somebody may hold a copy that can be continued, whole or not */
 	bool wants, in_step, stale, marked;
 	bool connected;    /* a stream is up, as far as it knows */
 	bool copy;         /* standby: it holds sessions that it could continue */

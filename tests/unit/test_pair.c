@@ -40,6 +40,7 @@ active(void)
 
 	f.role = PAIR_ACTIVE;
 	f.engine.active = true;
+	f.engine.copied = true;
 	f.engine.marked = true;
 	f.engine.cut = 7;
 	f.peer.active = f.peer.serves = false;
@@ -200,7 +201,9 @@ holds_follow_who_can_continue(void **state)
 	f = active();
 	assert_true(judge(f).hold_calls);
 	assert_false(judge(f).hold_unknown);
-	f.engine.in_step = false;
+	f.engine.in_step = false; /* a snapshot is under way: the copy of before is good */
+	assert_true(judge(f).hold_calls);
+	f.engine.copied = false;
 	assert_false(judge(f).hold_calls);
 	f.engine.restoring = 3;
 	assert_true(judge(f).hold_calls && judge(f).hold_unknown);
