@@ -132,7 +132,7 @@ void ctrl_replicate(struct ctrl *c);
 struct ctrl *ctrl_of_replica(struct replica_connection *r);
 /* Fills in the record. What it says of the output may be written at the next ctrl_committed(). */
 void ctrl_record(struct ctrl *c, struct connection_record *r);
-/* What waited for replica_changed() may be written. */
+/* What was in the newest record may be written. */
 void ctrl_committed(struct ctrl *c);
 
 /* ---- takeover ---- */

@@ -162,7 +162,7 @@ void
 ctrl_committed(struct ctrl *c)
 {
 	if (c->gone) {
-		if (c->closing_fd >= 0 && !c->marking)
+		if (c->closing_fd >= 0 && !c->marking && !c->replica.waiting)
 			ctrl_finish(c);
 		return;
 	}

@@ -82,7 +82,8 @@ struct replica_connection {
 	uint64_t id;
 	bool member;
 	uint64_t frame; /* sequence of its newest record on this stream; 0 = none */
-	bool waiting;   /* output waits for it */
+	bool waiting;   /* output waits for it, or for the next one */
+	bool again;     /* changed since that record was made: another one follows it */
 	enum replica_place place;
 };
 
@@ -102,7 +103,8 @@ struct replica_ops {
 	/* Active: the gate of the transmit half. */
 	void (*set_gate)(
 	    void *arg, struct replica_session *s, const struct keygate *g, uint32_t low_water);
-	/* Active: what waited for replica_changed() may be written. */
+	/* Active: what was in the newest record may be written; more is on its way if the
+	 * connection is still `waiting`. Without a stream: all that waited. */
 	void (*committed)(void *arg, struct replica_connection *c);
 	/* Active: no class of keys is left to this session: it must end. */
 	void (*spent)(void *arg, struct replica_session *s);

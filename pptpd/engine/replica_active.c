@@ -242,6 +242,7 @@ replica_active_lost(struct replica *r)
 	{
 		replica_unqueue_connection(r, c);
 		c->frame = 0;
+		c->again = false;
 		if (c->waiting) {
 			c->place = REPLICA_SENT;
 			TAILQ_INSERT_TAIL(&r->wait, c, work);

@@ -2,7 +2,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The active's control connections: output commit. What a client is told waits until the standby
- * has applied the record that says so; in a cut, until it is decided who goes on.
+ * has applied the record that says so; in a cut, until it is decided who goes on. One record of a
+ * connection is on its way at a time, and commits what is in it: who speaks often waits for one
+ * round trip, not for the end of his own speech.
  */
 #include <string.h>
 
@@ -40,7 +42,7 @@ replica_add_connection(struct replica *r, struct replica_connection *c, uint64_t
 	c->id = id;
 	c->member = true;
 	c->frame = 0;
-	c->waiting = false;
+	c->waiting = c->again = false;
 	c->place = REPLICA_IDLE;
 	TAILQ_INSERT_TAIL(&r->conns, c, entry);
 	r->n_conns++;
@@ -54,7 +56,7 @@ replica_remove_connection(struct replica *r, struct replica_connection *c)
 	if (!c->member)
 		return;
 	replica_unqueue_connection(r, c);
-	c->member = c->waiting = false;
+	c->member = c->waiting = c->again = false;
 	TAILQ_REMOVE(&r->conns, c, entry);
 	r->n_conns--;
 	if (c->frame != 0 && replica_streaming(r))
@@ -69,7 +71,10 @@ replica_changed(struct replica *r, struct replica_connection *c)
 		return false;
 	if (replica_streaming(r)) {
 		c->waiting = true;
-		replica_queue_connection(r, c);
+		if (c->place == REPLICA_SENT)
+			c->again = true;
+		else
+			replica_queue_connection(r, c);
 		return true;
 	}
 	if (r->state != REPLICA_CUT)
@@ -89,7 +94,10 @@ replica_commit(struct replica *r, struct replica_connection *c)
 	bool waiting = c->waiting;
 
 	replica_unqueue_connection(r, c);
-	c->waiting = false;
+	c->waiting = c->again;
+	c->again = false;
+	if (c->waiting)
+		replica_queue_connection(r, c);
 	if (!waiting)
 		return;
 	r->commits++;
@@ -111,6 +119,7 @@ replica_pump_connections(struct replica *r)
 		replica_put_connection(&w, &record);
 		connection_record_wipe(&record);
 		replica_unqueue_connection(r, c);
+		c->again = false;
 		c->frame = r->sent;
 		c->place = REPLICA_SENT;
 		TAILQ_INSERT_TAIL(&r->wait, c, work);

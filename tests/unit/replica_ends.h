@@ -29,7 +29,7 @@ struct end_session {
 
 struct end_connection {
 	struct replica_connection rc; /* first */
-	uint32_t echo_id;
+	uint32_t echo_id, echo_told;  /* told: in the newest record */
 	unsigned committed;
 };
 
@@ -121,7 +121,7 @@ end_op_connection(void *arg, struct replica_connection *rc, struct connection_re
 
 	(void)arg;
 	*r = sample_connection(rc->id);
-	r->echo_id = c->echo_id;
+	r->echo_id = c->echo_told = c->echo_id;
 }
 
 static inline bool

@@ -563,6 +563,25 @@ test_close_in_order_waits(void **state)
 	close(c.fd);
 }
 
+/* What is applied is an older record: the newest, with the last words, is on its way. */
+static void
+test_close_in_order_waits_for_the_last(void **state)
+{
+	struct client c = replicated_local();
+	struct ctrl *ctrl = c.ctrl;
+
+	say(&c, PPTP_STOP_RQ, 0);
+	ctrl->replica.waiting = true;
+	ctrl_committed(ctrl);
+	expect(&c, 0);
+	assert_false(closed(&c));
+	ctrl->replica.waiting = false;
+	ctrl_committed(ctrl);
+	expect(&c, PPTP_STOP_RP);
+	assert_true(closed(&c));
+	close(c.fd);
+}
+
 static void
 test_close_in_order_waits_no_longer(void **state)
 {
@@ -1201,6 +1220,7 @@ main(void)
 	    TEST(test_tail_is_what_is_not_acknowledged),
 	    TEST(test_solo_lets_everything_go),
 	    TEST(test_close_in_order_waits),
+	    TEST(test_close_in_order_waits_for_the_last),
 	    TEST(test_close_in_order_waits_no_longer),
 	    TEST(test_silence_says_nothing_that_waits),
 	    TEST(test_leaves_the_replica_with_its_last_call),

@@ -195,16 +195,48 @@ test_output_waits(void **state)
 	assert_int_equal(c->committed, 0);
 	end_carry(b, a);
 	assert_int_equal(c->committed, 1);
-	/* A later change while the first is on its way: the newest counts. */
+	/* A later change while the first is on its way: each commits what is in its record. */
 	assert_true(replica_changed(a->r, &c->rc));
 	loop_advance(loop, 0);
+	c->echo_id = 100;
 	assert_true(replica_changed(a->r, &c->rc));
 	end_carry(a, b);
 	end_carry(b, a);
-	assert_int_equal(c->committed, 1);
-	end_run(a, b, 1);
 	assert_int_equal(c->committed, 2);
-	assert_int_equal(end_status(a).commits, 2);
+	assert_int_equal(c->echo_told, 99);
+	assert_true(c->rc.waiting);
+	end_run(a, b, 1);
+	assert_int_equal(c->committed, 3);
+	assert_int_equal(c->echo_told, 100);
+	assert_false(c->rc.waiting);
+	assert_int_equal(end_status(a).commits, 3);
+}
+
+/* Who speaks more often than a record travels is answered all the same. */
+static void
+test_output_does_not_starve(void **state)
+{
+	struct end_connection *c = &a->c[0];
+	uint64_t sent;
+
+	(void)state;
+	in_sync(1);
+	sent = end_status(a).sent;
+	for (unsigned i = 1; i <= 100; i++) {
+		c->echo_id++;
+		assert_true(replica_changed(a->r, &c->rc));
+		loop_advance(loop, 1);
+		if (i % 10 == 0) {
+			end_carry(a, b);
+			end_carry(b, a);
+			assert_int_equal(c->committed, i / 10);
+		}
+	}
+	assert_in_range(end_status(a).sent - sent, 10, 20); /* beats among them */
+	cut();
+	assert_int_equal(replica_silent(a->r, end_status(a).cut), 0);
+	assert_int_equal(c->committed, 11);
+	assert_false(c->rc.waiting);
 }
 
 static void
@@ -1166,6 +1198,7 @@ main(void)
 	    TEST(test_marks_travel_together),
 	    TEST(test_fast_sessions_get_more),
 	    TEST(test_output_waits),
+	    TEST(test_output_does_not_starve),
 	    TEST(test_output_in_a_cut),
 	    TEST(test_counters),
 	    TEST(test_keys_are_not_left_behind),

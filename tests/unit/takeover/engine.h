@@ -266,13 +266,14 @@ static void
 answer_echo(struct esession *s, bool guaranteed)
 {
 	struct client *c = &s->node->w->c[s->sid];
+	uint32_t reply = guaranteed ? s->reply_told : s->echo_reply;
 
-	s->reply_waits = false;
-	if (s->gen != c->gen)
+	s->reply_waits = reply != s->echo_reply;
+	if (s->gen != c->gen || reply <= c->echo_told)
 		return;
-	c->echo_told = s->echo_reply;
+	c->echo_told = reply;
 	if (guaranteed)
-		c->guaranteed = s->echo_reply;
+		c->guaranteed = reply;
 }
 
 /* The client speaks to whoever has the address. */
@@ -340,6 +341,7 @@ op_connection(void *arg, struct replica_connection *rc, struct connection_record
 	(void)arg;
 	*r = sample_connection(s->id);
 	r->peer_echo_id = s->echo_seen;
+	s->reply_told = s->echo_reply;
 }
 
 static bool

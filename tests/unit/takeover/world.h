@@ -99,7 +99,7 @@ struct esession {
 	struct command commands[QUEUE];
 	struct reply replies[QUEUE];
 	unsigned n_commands, n_replies, exports;
-	uint32_t echo_seen, echo_reply;
+	uint32_t echo_seen, echo_reply, reply_told; /* told: in the newest record */
 	bool reply_waits;
 };
 
