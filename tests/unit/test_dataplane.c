@@ -267,9 +267,10 @@ static void
 send_ack(struct fixture *f, uint32_t ack)
 {
 	struct gre_header h = {.call_id = CALL, .has_ack = true, .ack = ack};
-	uint8_t out[PEER_MAX];
+	uint8_t out[PEER_MAX] = {0};
+	size_t len = peer_gre(&f->p, out, &h, out);
 
-	to_server(f, out, peer_gre(&f->p, out, &h, out));
+	to_server(f, out, len);
 }
 
 static void
