@@ -58,6 +58,7 @@ mirror_new(const struct mirror_ops *ops, void *arg)
 	m->arg = arg;
 	TAILQ_INIT(&m->sessions);
 	TAILQ_INIT(&m->orphans);
+	TAILQ_INIT(&m->behind);
 	TAILQ_INIT(&m->conns);
 	m->n_session_buckets = m->n_conn_buckets = BUCKETS_MIN;
 	m->session_buckets = take(m, BUCKETS_MIN * sizeof *m->session_buckets);
@@ -242,6 +243,8 @@ mirror_free_session(struct mirror *m, struct session_node *s)
 		at = &(*at)->next;
 	*at = s->next;
 	mirror_join(m, s, NULL);
+	if (s->lagging)
+		TAILQ_REMOVE(&m->behind, s, lag);
 	TAILQ_REMOVE(&m->orphans, s, sibling);
 	TAILQ_REMOVE(&m->sessions, s, entry);
 	m->n_sessions--;
@@ -369,7 +372,7 @@ mirror_session_record(const struct mirror_session *s, struct session_record *r)
 		return -1;
 	r->call.tx_seq = s->mark.seq;
 	r->call.tx_acked = c->tx_acked;
-	r->call.rx_seq = c->rx_seq;
+	r->call.rx_seq = c->rx_seq - (uint32_t)(c->rx_index - s->rx.index);
 	r->call.rx_any = c->rx_any;
 	r->call.tx_any_ack = c->tx_any_ack;
 	r->mark = s->mark;

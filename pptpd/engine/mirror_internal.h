@@ -19,7 +19,8 @@ struct session_node {
 	TAILQ_ENTRY(session_node) sibling; /* of the same connection, or an orphan */
 	struct session_node *next;         /* in its bucket */
 	struct conn_node *conn;            /* NULL: an orphan */
-	bool announced, adopted;
+	TAILQ_ENTRY(session_node) lag;     /* behind: its receive key is */
+	bool announced, adopted, lagging;
 };
 
 TAILQ_HEAD(session_nodes, session_node);
@@ -35,7 +36,8 @@ struct conn_node {
 struct mirror {
 	struct mirror_ops ops;
 	void *arg;
-	struct session_nodes sessions, orphans;
+	struct session_nodes sessions, orphans, behind;
+	bool snapshot; /* one has begun and not ended */
 	TAILQ_HEAD(, conn_node) conns;
 	struct session_node **session_buckets;
 	struct conn_node **conn_buckets;

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What the stream does to the copy: records, marks, counters, snapshots. Transmit keys are stepped
- * to their marks at once, a bounded way.
+ * to their marks at once, a bounded way; receive keys follow their counters little by little, for
+ * they go as far as the clients send.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,8 +11,8 @@
 #include "pptpd/data/keygate.h"
 #include "pptpd/engine/mirror_internal.h"
 
-#define STEPS_MAX 8192      /* keys of the transmit half that one record or mark may skip */
-#define RX_STEPS  (1 << 20) /* likewise of the receive half, between two looks at it */
+#define STEPS_MAX 8192      /* keys of the transmit half that one record may skip */
+#define RX_AHEAD  (1 << 20) /* numbers that a client may have sent between two looks at it */
 
 int
 mirror_put_connection(struct mirror *m, struct rd *in)
@@ -55,6 +56,44 @@ mirror_put_connection(struct mirror *m, struct rd *in)
 	return 0;
 }
 
+static bool
+has_moved(const struct record_counters *was, const struct record_counters *is)
+{
+	return was->tx_seq != is->tx_seq || was->rx_seq != is->rx_seq ||
+	       was->rx_index != is->rx_index;
+}
+
+/* Whether its receive key has a way to go. */
+static void
+note_lag(struct mirror *m, struct session_node *s)
+{
+	bool lagging = s->s.rx.index < s->s.counters.rx_index;
+
+	if (lagging == s->lagging)
+		return;
+	s->lagging = lagging;
+	if (lagging)
+		TAILQ_INSERT_TAIL(&m->behind, s, lag);
+	else
+		TAILQ_REMOVE(&m->behind, s, lag);
+}
+
+bool
+mirror_step(struct mirror *m, unsigned keys)
+{
+	struct session_node *s;
+
+	while (keys > 0 && (s = TAILQ_FIRST(&m->behind)) != NULL) {
+		uint64_t left = s->s.counters.rx_index - s->s.rx.index;
+		unsigned n = left < keys ? (unsigned)left : keys;
+
+		mppe_step(&s->s.rx, s->s.rx.index + n);
+		keys -= n;
+		note_lag(m, s);
+	}
+	return !TAILQ_EMPTY(&m->behind);
+}
+
 static void
 load_session(struct mirror_session *s, const struct session_record *r)
 {
@@ -80,9 +119,12 @@ load_session(struct mirror_session *s, const struct session_record *r)
 }
 
 static int
-put_session(struct mirror *m, const struct session_record *r, const uint8_t *bytes, size_t len)
+put_session(struct mirror *m, const struct session_record *r, const uint8_t *bytes, size_t len,
+    uint64_t now_ms)
 {
 	struct session_node *s = mirror_find_session(m, r->id);
+	struct record_counters was = s != NULL ? s->s.counters : (struct record_counters){0};
+	bool known = s != NULL && !m->snapshot;
 
 	if (r->mark.index - r->mppe_tx.index > STEPS_MAX) {
 		errno = EPROTO;
@@ -99,13 +141,16 @@ put_session(struct mirror *m, const struct session_record *r, const uint8_t *byt
 	    s->s.connection != r->connection)
 		mirror_retract(m, s);
 	load_session(&s->s, r);
+	note_lag(m, s);
+	if (known && has_moved(&was, &s->s.counters))
+		s->s.moved_ms = now_ms;
 	mirror_join(m, s, mirror_find_conn(m, r->connection));
 	mirror_announce(m, s);
 	return 0;
 }
 
 int
-mirror_put_session(struct mirror *m, struct rd *in)
+mirror_put_session(struct mirror *m, struct rd *in, uint64_t now_ms)
 {
 	struct session_record r;
 	const uint8_t *bytes = in->p;
@@ -113,7 +158,7 @@ mirror_put_session(struct mirror *m, struct rd *in)
 
 	if (session_record_decode(&r, in) < 0)
 		return -1;
-	result = put_session(m, &r, bytes, (size_t)(in->p - bytes));
+	result = put_session(m, &r, bytes, (size_t)(in->p - bytes), now_ms);
 	session_record_wipe(&r);
 	return result;
 }
@@ -137,41 +182,45 @@ mirror_drop_session(struct mirror *m, uint64_t id)
 }
 
 int
-mirror_mark(struct mirror *m, uint64_t id, const struct record_mark *mark)
+mirror_mark(struct mirror *m, uint64_t id, const struct record_mark *mark, uint64_t now_ms)
 {
 	struct session_node *s = mirror_find_session(m, id);
 
 	if (s == NULL)
 		return 0;
 	if ((int32_t)(mark->seq - s->s.mark.seq) < 0 || mark->index < s->s.mark.index ||
-	    mark->index - s->s.mark.index > STEPS_MAX || mark->open > KEYS_ALL) {
+	    mark->index - s->s.mark.index > MIRROR_MARK_STEPS || mark->open > KEYS_ALL) {
 		errno = EPROTO;
 		return -1;
 	}
+	if (mark->seq != s->s.mark.seq)
+		s->s.moved_ms = now_ms;
 	s->s.mark = *mark;
 	mppe_step(&s->s.tx, mark->index);
 	return 0;
 }
 
 int
-mirror_count(struct mirror *m, const struct record_counters *c)
+mirror_count(struct mirror *m, const struct record_counters *c, uint64_t now_ms)
 {
 	struct session_node *s = mirror_find_session(m, c->id);
-	uint64_t started_ms;
+	struct record_counters was;
 
 	if (s == NULL)
 		return 0;
-	if (c->rx_index > s->s.rx.index + RX_STEPS) {
+	was = s->s.counters;
+	if (c->rx_index > was.rx_index + RX_AHEAD) {
 		errno = EPROTO;
 		return -1;
 	}
-	started_ms = s->s.counters.accounting.started_ms;
 	s->s.counters = *c;
-	s->s.counters.accounting.started_ms = started_ms;
+	s->s.counters.accounting.started_ms = was.accounting.started_ms;
 	/* Counted before new keys were set, heard after: the record knows better. */
-	if (c->rx_index < s->s.rx.index)
-		s->s.counters.rx_index = s->s.rx.index;
-	mppe_step(&s->s.rx, s->s.counters.rx_index);
+	if (c->rx_index < was.rx_index)
+		s->s.counters.rx_index = was.rx_index;
+	if (has_moved(&was, &s->s.counters))
+		s->s.moved_ms = now_ms;
+	note_lag(m, s);
 	return 0;
 }
 
@@ -181,6 +230,7 @@ mirror_begin(struct mirror *m)
 	struct session_node *s;
 	struct conn_node *c;
 
+	m->snapshot = true;
 	TAILQ_FOREACH(s, &m->sessions, entry)
 	s->s.seen = false;
 	TAILQ_FOREACH(c, &m->conns, entry)
@@ -193,6 +243,7 @@ mirror_end(struct mirror *m)
 	struct session_node *s, *next;
 	struct conn_node *c, *next_conn;
 
+	m->snapshot = false;
 	for (s = TAILQ_FIRST(&m->sessions); s != NULL; s = next) {
 		next = TAILQ_NEXT(s, entry);
 		if (!s->s.seen)

@@ -36,7 +36,12 @@ replica_state_name(enum replica_state s)
 static void
 turn_cb(void *arg)
 {
-	replica_active_turn(arg);
+	struct replica *r = arg;
+
+	if (r->active)
+		replica_active_turn(r);
+	else
+		replica_standby_turn(r);
 }
 
 static void
@@ -503,6 +508,7 @@ replica_get_status(const struct replica *r, struct replica_status *s)
 	    .cut = r->cut,
 	    .stale_cut = r->stale_cut,
 	    .sent = r->sent,
+	    .heard_ms = r->heard_ms,
 	    .applied = r->active ? r->applied : r->received,
 	    .lag_ms = lag_ms(r),
 	    .sessions = r->active ? r->n_sessions : mirror_sessions(r->mirror),

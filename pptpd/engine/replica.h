@@ -137,6 +137,7 @@ struct replica_status {
 			 below 2^52 */
 	uint64_t stale_cut;
 	uint64_t sent, applied; /* frames of this stream */
+	uint64_t heard_ms;      /* loop clock: the newest bytes of the newest stream */
 	uint64_t lag_ms; /* age of the oldest frame that is not applied; standby: of its newest
 			    frame or beat */
 	unsigned sessions, connections; /* active: members. standby: in the copy */

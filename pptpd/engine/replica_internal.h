@@ -94,7 +94,7 @@ void replica_drop(struct replica *r, const char *fmt, ...) __attribute__((format
 void replica_say_beat(struct replica *r);
 void replica_ended(struct replica *r); /* after r->open is cleared */
 void replica_changed_state(struct replica *r, enum replica_state s);
-void replica_soon(struct replica *r); /* what is queued is sent in the next turn of the loop */
+void replica_soon(struct replica *r); /* what is queued is done in the next turn of the loop */
 
 /* ---- replica_active.c ---- */
 void replica_active_met(struct replica *r); /* a standby said HELLO: the snapshot begins */
@@ -137,6 +137,7 @@ struct record_mark replica_keys_ahead(const struct replica_session *s,
     const struct record_mark *old, uint32_t next_seq, uint64_t next_index);
 
 /* ---- replica_standby.c ---- */
+void replica_standby_turn(struct replica *r);
 void replica_standby_input(struct replica *r, const struct replica_frame *f);
 void replica_standby_applied(struct replica *r); /* says what is applied, if it is owed */
 

@@ -24,6 +24,7 @@ replica_promote(struct replica *r, uint64_t epoch)
 	if (r->open)
 		replica_say_beat(r);
 	replica_drop(r, NULL);
+	timer_cancel(&r->turn);
 	r->active = true;
 	r->whole = r->stale = r->failed = r->clean = false;
 	replica_changed_state(r, REPLICA_ALONE);

@@ -282,8 +282,7 @@ replica_say_marks(struct replica *r)
 		return;
 	w = replica_say(r, REPLICA_MARKS);
 	at = replica_entries_begin(&w);
-	while ((s = TAILQ_FIRST(&r->asks)) != NULL && wr_room(&w) >= REPLICA_MARK_LEN &&
-	       wr_len(&w) < UINT16_MAX - REPLICA_MARK_LEN) {
+	for (unsigned n = 0; n < REPLICA_MARKS_MAX && (s = TAILQ_FIRST(&r->asks)) != NULL; n++) {
 		TAILQ_REMOVE(&r->asks, s, work);
 		e.id = s->id;
 		e.mark = replica_keys_ahead(s,

@@ -9,6 +9,10 @@
 
 #include "pptpd/engine/replica_internal.h"
 
+/* Receive keys, 2 us each: a slice of the loop, and as much time for everything else. */
+#define STEP_KEYS 1024
+#define STEP_MS   5
+
 static int
 begin(struct replica *r, const struct replica_frame *f)
 {
@@ -48,7 +52,7 @@ record(struct replica *r, const struct replica_frame *f)
 		return mirror_put_connection(r->mirror, &in);
 	if (!r->whole)
 		r->snapshot_done++;
-	return mirror_put_session(r->mirror, &in);
+	return mirror_put_session(r->mirror, &in, loop_now_ms(r->loop));
 }
 
 static int
@@ -73,9 +77,13 @@ marks(struct replica *r, const struct replica_frame *f)
 
 	if (replica_get_entries(f, &entries) < 0)
 		return -1;
+	if (rd_left(&entries) > REPLICA_MARKS_MAX * REPLICA_MARK_LEN) {
+		errno = EPROTO;
+		return -1;
+	}
 	while (rd_left(&entries) > 0) {
 		replica_get_mark(&entries, &e);
-		if (mirror_mark(r->mirror, e.id, &e.mark) < 0)
+		if (mirror_mark(r->mirror, e.id, &e.mark, loop_now_ms(r->loop)) < 0)
 			return -1;
 	}
 	return 0;
@@ -91,9 +99,10 @@ counters(struct replica *r, const struct replica_frame *f)
 		return -1;
 	while (rd_left(&entries) > 0) {
 		replica_get_counters(&entries, &c);
-		if (mirror_count(r->mirror, &c) < 0)
+		if (mirror_count(r->mirror, &c, loop_now_ms(r->loop)) < 0)
 			return -1;
 	}
+	replica_soon(r);
 	return 0;
 }
 
@@ -134,6 +143,14 @@ fail(struct replica *r)
 	w = replica_say(r, REPLICA_FAILED);
 	replica_send(r, &w);
 	replica_drop(r, "no memory for the copy");
+}
+
+/* The copy's receive keys follow what was counted, in pieces. */
+void
+replica_standby_turn(struct replica *r)
+{
+	if (mirror_step(r->mirror, STEP_KEYS))
+		timer_set(&r->turn, STEP_MS);
 }
 
 void

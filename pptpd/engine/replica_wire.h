@@ -87,6 +87,7 @@ void replica_put_applied(struct wr *w, uint64_t sequence);
 /* Entries are one field, begun and ended like a frame; bytes of an entry, for those who count. */
 #define REPLICA_MARK_LEN    21
 #define REPLICA_COUNTER_LEN 61
+#define REPLICA_MARKS_MAX   192 /* entries of MARKS: a standby steps all their keys at once */
 uint8_t *replica_entries_begin(struct wr *w);
 void replica_put_mark(struct wr *w, const struct replica_marks_entry *e);
 void replica_put_counters(struct wr *w, const struct record_counters *c);

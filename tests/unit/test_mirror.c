@@ -73,7 +73,7 @@ put_session_record(const struct session_record *r)
 
 	assert_int_equal(session_record_encode(r, &w), 0);
 	in = rd_init(buf, wr_len(&w));
-	return mirror_put_session(m, &in);
+	return mirror_put_session(m, &in, 0);
 }
 
 static int
@@ -129,15 +129,18 @@ test_continues_at_the_mark(void **state)
 	assert_memory_equal(out.mppe_rx.session, in.mppe_rx.session, 16);
 	assert_int_equal(
 	    mirror_mark(
-		m, 1, &(struct record_mark){in.mark.seq + 64, in.mark.index + 64, KEYS_EVEN}),
+		m, 1, &(struct record_mark){in.mark.seq + 64, in.mark.index + 64, KEYS_EVEN}, 0),
 	    0);
-	assert_int_equal(mirror_count(m, &(struct record_counters){.id = 1,
-					     .rx_seq = 900,
-					     .rx_any = true,
-					     .tx_seq = 20,
-					     .rx_index = 1000,
-					     .accounting = {.rx_packets = 7}}),
+	assert_int_equal(mirror_count(m,
+			     &(struct record_counters){.id = 1,
+				 .rx_seq = 900,
+				 .rx_any = true,
+				 .tx_seq = 20,
+				 .rx_index = 1000,
+				 .accounting = {.rx_packets = 7}},
+			     0),
 	    0);
+	assert_false(mirror_step(m, 1000000));
 	assert_int_equal(mirror_session_record(s, &out), 0);
 	assert_int_equal(out.call.tx_seq, in.mark.seq + 64);
 	assert_int_equal(out.mark.open, KEYS_EVEN);
@@ -150,6 +153,101 @@ test_continues_at_the_mark(void **state)
 	assert_int_equal(out.accounting.rx_packets, 7);
 	assert_int_equal(out.accounting.started_ms, in.accounting.started_ms);
 	assert_int_equal(s->counters.tx_seq, 20);
+}
+
+/* What the clients have sent costs its steps only when there is time, and is right at any time. */
+static void
+test_receive_keys_follow(void **state)
+{
+	struct session_record in = sample_session(1, 10), out;
+	const struct mirror_session *s[2];
+	struct record_counters c = {.rx_any = true};
+	uint8_t key[16];
+	unsigned turns = 1;
+
+	(void)state;
+	for (uint64_t id = 1; id <= 3; id++) {
+		put_session(id, 10);
+		c.id = id;
+		c.rx_seq = in.call.rx_seq + 5000;
+		c.rx_index = in.mppe_rx.index + 5000;
+		assert_int_equal(mirror_count(m, &c, 0), 0);
+	}
+	s[0] = mirror_session(m, 1);
+	s[1] = mirror_session(m, 2);
+	assert_int_equal(s[0]->rx.index, in.mppe_rx.index);
+	mirror_session_record(s[0], &out);
+	assert_int_equal(out.call.rx_seq, in.call.rx_seq);
+	assert_int_equal(out.mppe_rx.index, in.mppe_rx.index);
+	assert_true(mirror_step(m, 2000));
+	mirror_session_record(s[0], &out);
+	assert_int_equal(out.call.rx_seq, in.call.rx_seq + 2000);
+	key_at(&in.mppe_rx, in.mppe_rx.index + 2000, key);
+	assert_int_equal(out.mppe_rx.index, in.mppe_rx.index + 2000);
+	assert_memory_equal(out.mppe_rx.session, key, 16);
+	mirror_drop_session(m, 3); /* on its way */
+	while (mirror_step(m, 1000))
+		turns++;
+	assert_int_equal(turns, 8);
+	for (unsigned i = 0; i < 2; i++) {
+		mirror_session_record(s[i], &out);
+		assert_int_equal(out.call.rx_seq, in.call.rx_seq + 5000);
+		key_at(&in.mppe_rx, in.mppe_rx.index + 5000, key);
+		assert_memory_equal(out.mppe_rx.session, key, 16);
+	}
+	/* A record with a newer key is further than what was counted. */
+	c.id = 1;
+	c.rx_index += 5000;
+	mirror_count(m, &c, 0);
+	in.mppe_rx.index = c.rx_index;
+	put_session_record(&in);
+	assert_false(mirror_step(m, 1));
+	assert_int_equal(s[0]->rx.index, in.mppe_rx.index);
+}
+
+static uint64_t
+moved(uint64_t now, const struct session_record *r)
+{
+	uint8_t buf[RECORD_MAX];
+	struct wr w = wr_init(buf, sizeof buf);
+	struct rd in;
+
+	session_record_encode(r, &w);
+	in = rd_init(buf, wr_len(&w));
+	assert_int_equal(mirror_put_session(m, &in, now), 0);
+	return mirror_session(m, 1)->moved_ms;
+}
+
+static void
+test_who_had_traffic(void **state)
+{
+	struct session_record r = sample_session(1, 10);
+	struct record_counters c = {
+	    .id = 1, .tx_seq = r.call.tx_seq, .rx_seq = r.call.rx_seq, .rx_index = r.mppe_rx.index};
+	struct record_mark k = r.mark;
+
+	(void)state;
+	mirror_begin(m);
+	assert_int_equal(moved(1, &r), 0);
+	mirror_end(m);
+	assert_int_equal(moved(2, &r), 0); /* again, as it was */
+	mirror_count(m, &c, 3);
+	mirror_mark(m, 1, &k, 3);
+	assert_int_equal(moved(3, &r), 0);
+	c.rx_seq = ++r.call.rx_seq;
+	mirror_count(m, &c, 4);
+	assert_int_equal(moved(5, &r), 4);
+	r.call.tx_seq++;
+	assert_int_equal(moved(6, &r), 6);
+	k.seq += 64;
+	k.index += 64;
+	mirror_mark(m, 1, &k, 7);
+	assert_int_equal(mirror_session(m, 1)->moved_ms, 7);
+	/* Another snapshot: what went on in between is not known, but what was heard before is. */
+	mirror_begin(m);
+	r.call.rx_seq += 9;
+	r.mark = k;
+	assert_int_equal(moved(8, &r), 7);
 }
 
 /* A session without its connection is no use to the firewall: it is announced with it. */
@@ -253,7 +351,7 @@ test_order_and_growth(void **state)
 static void
 refused(uint64_t id, struct record_mark mark)
 {
-	assert_int_equal(mirror_mark(m, id, &mark), -1);
+	assert_int_equal(mirror_mark(m, id, &mark, 0), -1);
 	assert_int_equal(errno, EPROTO);
 }
 
@@ -268,20 +366,20 @@ test_what_no_active_says(void **state)
 	put_session(1, 10);
 	refused(1, (struct record_mark){k.seq - 1, k.index, KEYS_ALL});
 	refused(1, (struct record_mark){k.seq, k.index - 1, KEYS_ALL});
-	refused(1, (struct record_mark){k.seq, k.index + (1 << 20), KEYS_ALL});
+	refused(1, (struct record_mark){k.seq, k.index + MIRROR_MARK_STEPS + 1, KEYS_ALL});
 	refused(1, (struct record_mark){k.seq, k.index, KEYS_ALL + 1});
-	assert_int_equal(mirror_mark(m, 2, &k), 0); /* unknown: it may have gone */
+	assert_int_equal(mirror_mark(m, 2, &k, 0), 0); /* unknown: it may have gone */
 	assert_int_equal(
-	    mirror_count(m, &(struct record_counters){.id = 1, .rx_index = 1ull << 40}), -1);
+	    mirror_count(m, &(struct record_counters){.id = 1, .rx_index = 1ull << 40}, 0), -1);
 	assert_int_equal(errno, EPROTO);
-	assert_int_equal(mirror_count(m, &(struct record_counters){.id = 2}), 0);
+	assert_int_equal(mirror_count(m, &(struct record_counters){.id = 2}, 0), 0);
 	/* A count from before the keys were changed does not turn them back. */
-	assert_int_equal(mirror_count(m, &(struct record_counters){.id = 1}), 0);
+	assert_int_equal(mirror_count(m, &(struct record_counters){.id = 1}, 0), 0);
 	assert_int_equal(mirror_session(m, 1)->counters.rx_index, r.mppe_rx.index);
 	r.mark.index = r.mppe_tx.index + (1 << 20); /* keys to step: an attack on our time */
 	assert_int_equal(put_session_record(&r), -1);
 	assert_int_equal(errno, EPROTO);
-	assert_int_equal(mirror_put_session(m, &in), -1);
+	assert_int_equal(mirror_put_session(m, &in, 0), -1);
 	in = rd_init("\0\1\0\0", 4);
 	assert_int_equal(mirror_put_connection(m, &in), -1);
 	assert_int_equal(mirror_sessions(m), 1);
@@ -325,6 +423,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(test_continues_at_the_mark),
+	    TEST(test_receive_keys_follow),
+	    TEST(test_who_had_traffic),
 	    TEST(test_announced_with_its_connection),
 	    TEST(test_a_change_of_address_is_both),
 	    TEST(test_snapshot_in_place),
