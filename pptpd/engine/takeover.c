@@ -21,7 +21,7 @@
 #define SLICE        128  /* sessions, between two looks at everything else */
 #define LETTING_GO   2    /* ms: how often to look whether the ended sessions are gone */
 #define LETTING_GO_N 100  /* looks; what is held longer costs the session that wants its place */
-#define BUSY_MS      1500 /* counters come once a second: it had traffic then */
+#define BUSY_MS      1500 /* counters come once a second: it had traffic when we heard last */
 #define PACE_MS      10   /* first Echo-Requests of the idle ones, */
 #define PACE_STEPS   100  /* all of them within 1 s */
 #define WATCH_MS     2
@@ -187,7 +187,7 @@ continue_session(struct takeover *t, const struct mirror_session *m)
 static bool
 was_busy(const struct takeover *t, const struct mirror_session *m)
 {
-	return m->moved_ms != 0 && m->moved_ms + BUSY_MS >= t->began_us / 1000;
+	return m->moved_ms != 0 && m->moved_ms + BUSY_MS >= t->heard_ms;
 }
 
 static void
@@ -363,6 +363,7 @@ begin_promotion(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg)
 	t->at = NULL;
 	t->looks = t->continued = t->stale = t->spent = t->failed = 0;
 	t->began_us = now_us();
+	t->heard_ms = st.heard_ms;
 	slice_cb(t);
 	return 0;
 }

@@ -25,7 +25,8 @@ struct takeover {
 	const struct mirror_session *at; /* last one looked at in this round */
 	unsigned looks;                  /* see LETTING_GO */
 	unsigned continued, stale, spent, failed;
-	uint64_t began_us, data_ms, control_ms;
+	uint64_t began_us, data_ms;
+	uint64_t heard_ms;       /* loop clock: the copy's active was heard last */
 	unsigned pace_id, paced; /* the call id that is next; how many a step */
 	uint64_t yielded;
 	enum replica_state told_state; /* by the log */

@@ -884,6 +884,56 @@ test_reset_is_answered_between_slices(void **state)
 	assert_int_equal(gw[1].e.n_sessions, 300);
 }
 
+/* It sends and receives: its standby hears of that within a second. */
+static void
+traffic(struct client *c)
+{
+	c->dp->st.tx_seq += 10;
+	mppe_step(&c->dp->st.tx, c->dp->st.tx.index + 10);
+	c->dp->st.rx_seq += 3000;
+	mppe_step(&c->dp->st.rx, c->dp->st.rx.index + 3000);
+}
+
+/* Those with traffic go on first: they speak at once, and fill their jump for a client that waits
+ * for missing numbers. The idle ones do neither. */
+static void
+test_the_busy_first(void **state)
+{
+	struct client *idle, *was_busy_once, *busy, *patient;
+	struct dp_session *order[4];
+	unsigned n = 0;
+
+	busy = up_client(&gw[0]);
+	idle = up_client(&gw[0]);
+	was_busy_once = up_client(&gw[0]);
+	patient = up_client(&gw[0]);
+	session_at(&gw[0], idle)->ctrl->buffers_gaps = true;
+	session_at(&gw[0], busy)->ctrl->buffers_gaps = true;
+	in_step();
+	traffic(was_busy_once);
+	run(3000);
+	traffic(busy);
+	traffic(patient);
+	run(1100);
+	power_off(0);
+	loop_advance(the_loop, 5000); /* however long it took to notice */
+	assert_int_equal(engine_promote(&gw[1].e, 2, NULL, NULL), 0);
+	for (struct dp_session *d = dps; d != NULL; d = d->next) /* the newest first */
+		if (d->gw == &gw[1])
+			order[n++] = d;
+	assert_int_equal(n, 4);
+	for (unsigned i = 2; i < 4; i++)
+		assert_true(order[i]->client == busy || order[i]->client == patient);
+	assert_in_range(busy->dp->st.tx_seq - busy->dp->c.fill_from, 64, FILL_MAX);
+	assert_int_equal(
+	    patient->dp->st.tx_seq - patient->dp->c.fill_from, 1); /* its Echo-Request */
+	assert_int_equal(idle->dp->c.fill_from, idle->dp->st.tx_seq);
+	assert_int_equal(gw[1].served, 2);
+	run(1200);
+	assert_int_equal(gw[1].served, 4);
+	assert_int_equal(busy->dp->st.rx.index, 3000);
+}
+
 static void
 test_demotion_says_nothing(void **state)
 {
@@ -1055,6 +1105,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_a_session_goes_on, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_many_in_slices, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_reset_is_answered_between_slices, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_the_busy_first, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_demotion_says_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_stale_ones_are_dropped, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
