@@ -246,7 +246,7 @@ replica_grant(struct replica *r, struct replica_session *s)
 
 	replica_unqueue(r, s);
 	set_held(r, s, (s->open & KEYS_ODD) != 0); /* a promotion goes on with odd ones */
-	if (record)
+	if (record && r->state == REPLICA_SYNCING)
 		r->snapshot_done++;
 	replica_set_gate(r, s, g);
 }

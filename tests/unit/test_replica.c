@@ -129,6 +129,10 @@ test_mark_is_awaited(void **state)
 	assert_int_equal(s->gate.mark_seq, m->mark.seq);
 	assert_int_equal(end_burst(a, s, 1000), REPLICA_AHEAD + 1);
 	assert_int_equal(end_status(a).marks_asked, 1);
+	/* A new record of it belongs to no snapshot. */
+	replica_renew(a->r, &s->rs, false);
+	end_run(a, b, 2);
+	assert_int_equal(end_status(a).snapshot_done, end_status(a).snapshot_of);
 }
 
 static void
