@@ -148,5 +148,7 @@ struct ctrl *ctrl_continue(struct engine *e, const struct connection_record *r);
  * that cannot be restored is closed after some seconds, with its sessions.
  */
 void ctrl_restore_start(struct engine *e);
+/* How many of them got none for good, since then. */
+unsigned ctrl_not_restored(const struct engine *e);
 
 #endif

@@ -237,6 +237,12 @@ ear_ready(struct engine *e)
 	pump(r);
 }
 
+unsigned
+ctrl_not_restored(const struct engine *e)
+{
+	return e->restorer != NULL ? e->restorer->failed : 0;
+}
+
 void
 ctrl_restore_start(struct engine *e)
 {
@@ -258,6 +264,7 @@ ctrl_restore_stop(struct engine *e)
 	if (r == NULL)
 		return;
 	r->started = false;
+	r->restored = r->failed = 0;
 	timer_cancel(&r->again);
 }
 

@@ -201,7 +201,7 @@ log_takeover(struct takeover *t)
 		 "control_ms=%llu connections=%u not_restored=%u",
 	    (unsigned long long)e->epoch, t->continued, t->stale, t->spent, t->failed,
 	    (unsigned long long)t->data_ms, (unsigned long long)since_ms(t->began_us), e->n_ctrls,
-	    e->restoring);
+	    ctrl_not_restored(e));
 }
 
 /* Until the control connections have their sockets. */

@@ -874,6 +874,7 @@ test_not_restored_for_good(void **state)
 	}
 	assert_int_equal(eng.n_ctrls, 0);
 	assert_int_equal(eng.restoring, 0);
+	assert_int_equal(ctrl_not_restored(&eng), 1);
 	assert_int_equal(fake.sessions_closed, 1);
 	assert_in_range(fake.n_asked, 5, 10);
 	assert_int_equal(fake.marks, 0);
