@@ -182,7 +182,12 @@ fw_gate_set(struct fw *f, bool open)
 		return fw_run(f,
 		    "add element " FW_TABLE " gate { ipv4 }\n"
 		    "add element " FW_TABLE " tell_strangers { ipv4 timeout " FW_TELL_TIME " }");
-	return flip(f, (const char *const[]){"gate", NULL}, open);
+	if (open)
+		return 0;
+	/* Who does not serve tells nobody anything. */
+	return fw_run(f, "add element " FW_TABLE " gate { ipv4 }\n"
+			 "delete element " FW_TABLE " gate { ipv4 }\n"
+			 "flush set " FW_TABLE " tell_strangers");
 }
 
 int

@@ -96,6 +96,7 @@ struct agent_replica {
 	struct answer_client *asks;
 	json_t *status; /* its last answer; NULL = none */
 	uint64_t answered_ms, uptime_ms, wanted_since_ms;
+	uint64_t served_ms; /* when the engine was last seen active; 0 = never */
 	struct pair_wishes wishes;
 	bool asking, ordering, pairing, paired;
 	bool marker_may, marker_sure; /* as in struct pair_facts */

@@ -109,6 +109,7 @@ gather(const struct agent *a)
 	    .role = pair_role(a),
 	    .epoch = a->epoch.counter,
 	    .engine_epoch = number(a->replica.status, "epoch"),
+	    .served_ms = a->replica.served_ms != 0 ? now_ms - a->replica.served_ms : UINT64_MAX,
 	    .marker_may = a->replica.marker_may,
 	    .marker_sure = a->replica.marker_sure,
 	    .paired = a->replica.paired,
@@ -425,6 +426,8 @@ status_done(void *arg, json_t *answer)
 	json_decref(r->status);
 	r->status = json_incref(data);
 	r->answered_ms = loop_now_ms(a->loop);
+	if (gather(a).engine.active)
+		r->served_ms = r->answered_ms;
 	if (!is_set(engine_says(a), "wants"))
 		r->wanted_since_ms = 0;
 	else if (r->wanted_since_ms == 0)

@@ -66,8 +66,8 @@ judge_marker(const struct pair_facts *f, struct pair_wishes *w)
 /*
  * The kernel is kept silent where somebody can continue what it would end. A daemon that does not
  * answer leaves the holds as they were, as long as the peer is heard and for some seconds. So does
- * one that serves no more before we were told to step down: it was stopped and is about to go, and
- * its clients still reach this kernel.
+ * one that serves no more: its clients still reach this kernel, for as long as the address is here,
+ * and the other gateway may take a while to begin.
  */
 static void
 judge_holds(const struct pair_facts *f, const struct pair_wishes *before, struct pair_wishes *w)
@@ -84,12 +84,14 @@ judge_holds(const struct pair_facts *f, const struct pair_wishes *before, struct
 	if (e->active) {
 		w->hold_calls = e->copied || e->restoring > 0;
 		w->hold_unknown = e->restoring > 0;
-	} else if (f->role == PAIR_ACTIVE) {
-		w->hold_calls = f->peer.fresh && before->hold_calls;
-		w->hold_unknown = f->peer.fresh && before->hold_unknown;
 	} else {
+		bool keep =
+		    f->peer.fresh && (f->role == PAIR_ACTIVE || f->served_ms < PAIR_HOLDS_MS);
+
 		w->hold_calls = w->hold_unknown =
 		    e->copy || (f->peer.fresh && f->peer.serves && f->peer.sessions > 0);
+		w->hold_calls |= keep && before->hold_calls;
+		w->hold_unknown |= keep && before->hold_unknown;
 	}
 	if (f->role == PAIR_PROMOTING) {
 		w->hold_calls |= before->hold_calls;

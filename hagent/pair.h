@@ -11,10 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PAIR_SILENT_MS 250  /* no path heard for so long: nobody knows of the other */
-#define PAIR_WANTS_MS  200  /* consent was wanted for so long and did not come */
-#define PAIR_HOLDS_MS  5000 /* how long holds outlive a daemon that does not answer */
-#define PAIR_NO_CUT    UINT64_MAX
+#define PAIR_SILENT_MS 250 /* no path heard for so long: nobody knows of the other */
+#define PAIR_WANTS_MS  200 /* consent was wanted for so long and did not come */
+#define PAIR_HOLDS_MS                                                                              \
+	5000 /* how long holds outlive a daemon that does not answer, or serves no more */
+#define PAIR_NO_CUT UINT64_MAX
 
 struct pair_engine { /* as our pptpd last said */
 	bool answers;
@@ -51,9 +52,10 @@ struct pair_facts {
 	enum pair_role role;
 	uint64_t epoch; /* written to the disk */
 	uint64_t engine_epoch;
-	bool marker_may;  /* the marker stands on the disk, or may: nothing is proven */
-	bool marker_sure; /* it stands for certain, and nobody is about to remove it */
-	bool paired;      /* the engine knows what we can prove */
+	uint64_t served_ms; /* since our engine was last seen active; UINT64_MAX = never */
+	bool marker_may;    /* the marker stands on the disk, or may: nothing is proven */
+	bool marker_sure;   /* it stands for certain, and nobody is about to remove it */
+	bool paired;        /* the engine knows what we can prove */
 	struct pair_engine engine;
 	struct pair_peer peer;
 };

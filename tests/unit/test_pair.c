@@ -18,6 +18,7 @@ standby(void)
 	return (struct pair_facts){
 	    .role = PAIR_STANDBY,
 	    .epoch = 4,
+	    .served_ms = UINT64_MAX,
 	    .engine_epoch = 4,
 	    .paired = true,
 	    .engine = {.answers = true, .in_step = true},
@@ -278,7 +279,15 @@ holds_outlive_a_daemon_that_is_stopped(void **state)
 	assert_true(judge(f).hold_calls);
 	f.engine.active = f.engine.in_step = false; /* it has left its sessions to the other */
 	assert_true(judge(f).hold_calls);
+	f.role = PAIR_OTHER; /* and then we step down: the address is still here */
+	f.served_ms = 100;
+	assert_true(judge(f).hold_calls);
 	f.role = PAIR_STANDBY;
+	assert_true(judge(f).hold_calls);
+	f.peer.fresh = false;
+	assert_false(judge(f).hold_calls);
+	f.peer.fresh = true;
+	f.served_ms = PAIR_HOLDS_MS;
 	assert_false(judge(f).hold_calls);
 }
 
