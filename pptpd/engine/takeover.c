@@ -22,6 +22,7 @@
 #define LETTING_GO   2    /* ms: how often to look whether the ended sessions are gone */
 #define LETTING_GO_N 100  /* looks; what is held longer costs the session that wants its place */
 #define BUSY_MS      1500 /* counters come once a second: it had traffic when we heard last */
+#define FILLS_MAX    32   /* sessions whose gap is filled, in one takeover */
 #define PACE_MS      10   /* first Echo-Requests of the idle ones, */
 #define PACE_STEPS   100  /* all of them within 1 s */
 #define WATCH_MS     2
@@ -148,8 +149,20 @@ drop_connection(struct ctrl *c)
 
 /*
  * The gap is filled for those with traffic only: who waits for missing numbers has nothing else to
- * wait for, and thousands of idle ones would cost a million frames.
- * What cannot go on gives up its call and its address at once: the client is to learn, and dials.
+ * wait for. A gap is about 100 frames, which cost a millisecond: it is worth the 300 ms that a
+ * client would wait for some dozens of sessions, and not for all of many, whose data it would hold
+ * up.
+ */
+static bool
+may_fill(struct takeover *t, bool buffers_gaps)
+{
+	if (!buffers_gaps || t->idle_ones || t->fills == FILLS_MAX)
+		return false;
+	t->fills++;
+	return true;
+}
+
+/* What cannot go on gives up its call and its address at once: the client is to learn, and dials.
  */
 static void
 continue_session(struct takeover *t, const struct mirror_session *m)
@@ -164,7 +177,7 @@ continue_session(struct takeover *t, const struct mirror_session *m)
 		return;
 	}
 	if ((c = connection_of(t, m, &fill)) != NULL &&
-	    (s = session_continue(c, m, fill && !t->idle_ones)) == NULL) {
+	    (s = session_continue(c, m, may_fill(t, fill))) == NULL) {
 		int error = errno;
 
 		drop_connection(c);
@@ -361,7 +374,7 @@ begin_promotion(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg)
 	t->busy = t->unsaid = true;
 	t->thawed = t->idle_ones = false;
 	t->at = NULL;
-	t->looks = t->continued = t->stale = t->spent = t->failed = 0;
+	t->looks = t->continued = t->stale = t->spent = t->failed = t->fills = 0;
 	t->began_us = now_us();
 	t->heard_ms = st.heard_ms;
 	slice_cb(t);
