@@ -14,9 +14,9 @@
 #include "pptpd/priv/priv.h"
 
 /*
- * Ends the orphan that owns t's addresses. 0, or -1 with errno: ENOENT = no socket has them, EBUSY =
- * a process's socket has them, or listens there; EOPNOTSUPP = this kernel cannot. The kernel may say
- * RST for it, with the orphan's mark.
+ * Ends the orphan that owns t's addresses. 0, or -1 with errno: ENOENT = no socket has them, EBUSY
+ * = a process's socket has them, or listens there; EOPNOTSUPP = this kernel cannot. The kernel may
+ * say RST for it, with the orphan's mark.
  */
 int sock_diag_end_orphan(const struct tcp_snapshot *t);
 /* Ends all orphans of local port `port` on ip (0 = any address); the number, or -1 with errno. */
