@@ -40,7 +40,7 @@ void transfer_note(struct transfer *t, const char *direction, const char *result
 json_t *transfer_push(const struct hagent *h, const char *user, bool force, struct set_problem *p);
 /* The peer is asked to push. */
 json_t *transfer_pull(const struct hagent *h, const char *user, struct set_problem *p);
-/* What the peer's offer deserves: {"answer":"want"|"same"|"newer"|"refused", ...}. */
+/* What the peer's offer deserves: {"answer":"want"|"same"|"newer"|"refused", ...}; "disk-full". */
 json_t *transfer_offer(const struct hagent *h, const char *offer, struct set_problem *p);
 /* The staged set is checked and put in place. */
 json_t *transfer_install(const struct hagent *h, struct set_problem *p);

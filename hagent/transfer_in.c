@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -94,8 +95,25 @@ adopt(struct transfer *t, const struct generation *theirs)
 
 /* ---- offers ---- */
 
+/* Room for a set of so many bytes in the staging folder? 0, or -1 with "disk-full". */
+static int
+staging_has_room(const struct transfer *t, uint64_t bytes, struct set_problem *p)
+{
+	char *staging = hagent_path(t->h, HAGENT_STAGING);
+	struct statvfs room;
+	bool good = statvfs(staging, &room) < 0 ||
+		    bytes <= (uint64_t)room.f_bavail * (uint64_t)room.f_frsize;
+
+	free(staging);
+	if (good)
+		return 0;
+	return set_problem(
+	    p, "disk-full", "the peer's disk is full: " STORE_STAGING ": %s", strerror(ENOSPC));
+}
+
 static json_t *
-answer_offer(struct transfer *t, const struct set *offer, const char *digest)
+answer_offer(struct transfer *t, const struct set *offer, const char *digest, uint64_t bytes,
+    struct set_problem *p)
 {
 	char ours[SET_SHA256];
 	const struct set_state *s = &t->state;
@@ -117,7 +135,7 @@ answer_offer(struct transfer *t, const struct set *offer, const char *digest)
 	}
 	if (!generation_none(&s->refused) && generation_cmp(&s->refused, &offer->generation) == 0)
 		return json_pack("{s:s, s:s}", "answer", "refused", "message", s->refused_text);
-	return json_pack("{s:s}", "answer", "want");
+	return staging_has_room(t, bytes, p) == 0 ? json_pack("{s:s}", "answer", "want") : NULL;
 }
 
 json_t *
@@ -136,7 +154,8 @@ transfer_offer(const struct hagent *h, const char *offer, struct set_problem *p)
 		return NULL;
 	}
 	if (transfer_begin(&t, h, p) == 0)
-		answer = answer_offer(&t, &theirs, digest);
+		answer = answer_offer(&t, &theirs, digest,
+		    (uint64_t)json_integer_value(json_object_get(j, "bytes")), p);
 	transfer_end(&t);
 	json_decref(j);
 	return answer;

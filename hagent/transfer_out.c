@@ -120,6 +120,8 @@ run_rsync(char **argv, char out[static OUTPUT_MAX])
 		;
 	if (!in_time)
 		strcpy(out, "not finished in time");
+	else if (out[0] == '\0')
+		snprintf(out, OUTPUT_MAX, "ended without a word, status %d", status >> 8);
 	return in_time && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
@@ -217,16 +219,22 @@ offer(const struct push *u, struct generation *theirs, struct set_problem *p)
 	struct ssh_error e;
 	const char *result = "want", *why;
 	json_t *answer, *data;
+	uint64_t bytes = 0;
 
+	for (size_t i = 0; i < u->set.n; i++)
+		bytes += u->set.files[i].size;
 	set_digest(&u->set, digest);
 	answer = dial_ask(&u->dial, "set-offer",
-	    json_pack("{s:o, s:o, s:s}", "generation", generation_to_json(&u->set.generation),
-		"base", generation_to_json(&u->set.base), "digest", digest),
+	    json_pack("{s:o, s:o, s:s, s:I}", "generation", generation_to_json(&u->set.generation),
+		"base", generation_to_json(&u->set.base), "digest", digest, "bytes",
+		(json_int_t)bytes),
 	    OFFER_TIMEOUT_MS, &e);
 	data = json_object_get(answer, "data");
 	const char *text = json_string_value(json_object_get(data, "answer"));
 	if (!answer) {
 		ssh_problem(&e, p);
+		result = NULL;
+	} else if (check_answer(answer, p) < 0 && strcmp(p->code, "disk-full") == 0) {
 		result = NULL;
 	} else if (text && strcmp(text, "refused") == 0) {
 		text = json_string_value(json_object_get(data, "message"));
