@@ -115,6 +115,13 @@ rd_sub(struct rd *r, size_t len)
 	return (struct rd){.p = at, .end = at + len};
 }
 
+struct rd
+rd_field(struct rd *r, uint16_t *tag)
+{
+	*tag = rd_u16(r);
+	return rd_sub(r, rd_u16(r));
+}
+
 void
 rd_fail(struct rd *r)
 {
@@ -248,4 +255,18 @@ void
 wr_patch_u32(struct wr *w, uint8_t *at, uint32_t v)
 {
 	patch(w, at, v, 4);
+}
+
+uint8_t *
+wr_field_begin(struct wr *w, uint16_t tag)
+{
+	wr_u16(w, tag);
+	return wr_reserve(w, 2);
+}
+
+void
+wr_field_end(struct wr *w, uint8_t *at)
+{
+	if (at != NULL && wr_ok(w))
+		wr_patch_u16(w, at, (uint16_t)(w->p - at - 2));
 }

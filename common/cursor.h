@@ -43,6 +43,8 @@ const uint8_t *rd_bytes(struct rd *r, size_t len);
 /* Cuts the next len bytes off as a cursor of their own; on overrun both are bad and the new one is
  * empty. */
 struct rd rd_sub(struct rd *r, size_t len);
+/* Cuts off a field {u16 tag, u16 length, value}: its value, bad if it does not fit. */
+struct rd rd_field(struct rd *r, uint16_t *tag);
 /* Marks the cursor bad: a value was well-framed but not acceptable. */
 void rd_fail(struct rd *r);
 
@@ -65,5 +67,9 @@ uint8_t *wr_reserve(struct wr *w, size_t len);
 void wr_patch_u8(struct wr *w, uint8_t *at, uint8_t v); /* at may be NULL: no-op */
 void wr_patch_u16(struct wr *w, uint8_t *at, uint16_t v);
 void wr_patch_u32(struct wr *w, uint8_t *at, uint32_t v);
+/* A field {u16 tag, u16 length, value}: the value is written between the two calls; `at` is what
+ * the first one returned. */
+uint8_t *wr_field_begin(struct wr *w, uint16_t tag);
+void wr_field_end(struct wr *w, uint8_t *at);
 
 #endif

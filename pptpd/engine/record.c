@@ -35,20 +35,6 @@ enum record_tag { /* 1 to 15 bore an encoding that is gone */
 	TAG_PPP_ACKED,
 };
 
-static uint8_t *
-field_begin(struct wr *w, uint16_t tag)
-{
-	wr_u16(w, tag);
-	return wr_reserve(w, 2);
-}
-
-static void
-field_end(struct wr *w, uint8_t *at)
-{
-	if (at != NULL)
-		wr_patch_u16(w, at, (uint16_t)(w->p - at - 2));
-}
-
 static void
 put_bytes(struct wr *w, uint16_t tag, const void *bytes, size_t len)
 {
@@ -56,9 +42,9 @@ put_bytes(struct wr *w, uint16_t tag, const void *bytes, size_t len)
 
 	if (len == 0)
 		return;
-	at = field_begin(w, tag);
+	at = wr_field_begin(w, tag);
 	wr_copy(w, bytes, len);
-	field_end(w, at);
+	wr_field_end(w, at);
 }
 
 #define CONTROL_ECHO_PENDING 0x01
@@ -67,16 +53,16 @@ put_bytes(struct wr *w, uint16_t tag, const void *bytes, size_t len)
 static void
 put_tcp(struct wr *w, const struct tcp_snapshot *t)
 {
-	uint8_t *at = field_begin(w, TAG_TCP);
+	uint8_t *at = wr_field_begin(w, TAG_TCP);
 
 	tcp_snapshot_encode(w, t);
-	field_end(w, at);
+	wr_field_end(w, at);
 }
 
 static void
 put_control(struct wr *w, const struct connection_record *c)
 {
-	uint8_t *at = field_begin(w, TAG_CONTROL);
+	uint8_t *at = wr_field_begin(w, TAG_CONTROL);
 
 	wr_u32(w, c->rx_bytes);
 	wr_u32(w, c->acked_bytes);
@@ -85,7 +71,7 @@ put_control(struct wr *w, const struct connection_record *c)
 			   (c->buffers_gaps ? CONTROL_BUFFERS_GAPS : 0)));
 	wr_u32(w, c->echo_id);
 	wr_u32(w, c->peer_echo_id);
-	field_end(w, at);
+	wr_field_end(w, at);
 }
 
 static void
@@ -109,7 +95,7 @@ get_control(struct rd *r, struct connection_record *c)
 static void
 put_call(struct wr *w, const struct record_call *c)
 {
-	uint8_t *at = field_begin(w, TAG_CALL);
+	uint8_t *at = wr_field_begin(w, TAG_CALL);
 
 	wr_u16(w, c->call_id);
 	wr_u16(w, c->peer_call_id);
@@ -119,7 +105,7 @@ put_call(struct wr *w, const struct record_call *c)
 	wr_u32(w, c->rx_seq);
 	wr_u32(w, c->tx_acked);
 	wr_u8(w, (uint8_t)((c->rx_any ? CALL_RX_ANY : 0) | (c->tx_any_ack ? CALL_TX_ANY_ACK : 0)));
-	field_end(w, at);
+	wr_field_end(w, at);
 }
 
 static void
@@ -148,7 +134,7 @@ get_call(struct rd *r, struct record_call *c)
 static void
 put_ppp(struct wr *w, const struct ppp_state *p)
 {
-	uint8_t *at = field_begin(w, TAG_PPP);
+	uint8_t *at = wr_field_begin(w, TAG_PPP);
 
 	wr_u16(w, p->our_mru);
 	wr_u16(w, p->peer_mru);
@@ -174,7 +160,7 @@ put_ppp(struct wr *w, const struct ppp_state *p)
 	wr_u32(w, p->dns[0]);
 	wr_u32(w, p->dns[1]);
 	wr_u16(w, p->mtu);
-	field_end(w, at);
+	wr_field_end(w, at);
 }
 
 static void
@@ -214,7 +200,7 @@ get_ppp(struct rd *r, struct ppp_state *p)
 static void
 put_acked(struct wr *w, const struct ppp_state *p)
 {
-	uint8_t *at = field_begin(w, TAG_PPP_ACKED);
+	uint8_t *at = wr_field_begin(w, TAG_PPP_ACKED);
 
 	wr_u8(w, p->lcp_acked_id);
 	wr_u8(w, p->ccp_acked_id);
@@ -222,7 +208,7 @@ put_acked(struct wr *w, const struct ppp_state *p)
 	wr_u32(w, p->lcp_acked_hash);
 	wr_u32(w, p->ccp_acked_hash);
 	wr_u32(w, p->ipcp_acked_hash);
-	field_end(w, at);
+	wr_field_end(w, at);
 }
 
 static void
@@ -239,12 +225,12 @@ get_acked(struct rd *r, struct ppp_state *p)
 static void
 put_mppe(struct wr *w, uint16_t tag, const struct record_mppe *m)
 {
-	uint8_t *at = field_begin(w, tag);
+	uint8_t *at = wr_field_begin(w, tag);
 
 	wr_copy(w, m->master, sizeof m->master);
 	wr_copy(w, m->session, sizeof m->session);
 	wr_u64(w, m->index);
-	field_end(w, at);
+	wr_field_end(w, at);
 }
 
 static void
@@ -258,12 +244,12 @@ get_mppe(struct rd *r, struct record_mppe *m)
 static void
 put_mark(struct wr *w, const struct record_mark *m)
 {
-	uint8_t *at = field_begin(w, TAG_MARK);
+	uint8_t *at = wr_field_begin(w, TAG_MARK);
 
 	wr_u32(w, m->seq);
 	wr_u64(w, m->index);
 	wr_u8(w, m->open);
-	field_end(w, at);
+	wr_field_end(w, at);
 }
 
 static void
@@ -277,14 +263,14 @@ get_mark(struct rd *r, struct record_mark *m)
 static void
 put_accounting(struct wr *w, const struct record_accounting *a)
 {
-	uint8_t *at = field_begin(w, TAG_ACCOUNTING);
+	uint8_t *at = wr_field_begin(w, TAG_ACCOUNTING);
 
 	wr_u64(w, a->rx_packets);
 	wr_u64(w, a->rx_octets);
 	wr_u64(w, a->tx_packets);
 	wr_u64(w, a->tx_octets);
 	wr_u64(w, a->started_ms);
-	field_end(w, at);
+	wr_field_end(w, at);
 }
 
 static void
@@ -300,13 +286,13 @@ get_accounting(struct rd *r, struct record_accounting *a)
 static void
 put_timers(struct wr *w, const struct record_timers *t)
 {
-	uint8_t *at = field_begin(w, TAG_TIMERS);
+	uint8_t *at = wr_field_begin(w, TAG_TIMERS);
 
 	wr_u32(w, t->idle_s);
 	wr_u32(w, t->maxconnect_s);
 	wr_u16(w, t->lcp_echo_interval_s);
 	wr_u8(w, t->lcp_echo_failure);
-	field_end(w, at);
+	wr_field_end(w, at);
 }
 
 static void
@@ -321,24 +307,23 @@ get_timers(struct rd *r, struct record_timers *t)
 static void
 put_id(struct wr *w, uint16_t tag, uint64_t id)
 {
-	uint8_t *at = field_begin(w, tag);
+	uint8_t *at = wr_field_begin(w, tag);
 
 	wr_u64(w, id);
-	field_end(w, at);
+	wr_field_end(w, at);
 }
 
+/* A record is framed as its fields are, with the version in the tag's place. */
 static uint8_t *
 record_begin(struct wr *w)
 {
-	wr_u16(w, RECORD_VERSION);
-	return wr_reserve(w, 2);
+	return wr_field_begin(w, RECORD_VERSION);
 }
 
 static int
 record_end(struct wr *w, uint8_t *at)
 {
-	if (at != NULL)
-		wr_patch_u16(w, at, (uint16_t)(w->p - at - 2));
+	wr_field_end(w, at);
 	if (wr_ok(w))
 		return 0;
 	errno = ENOSPC;
@@ -363,11 +348,11 @@ int
 session_record_encode(const struct session_record *r, struct wr *w)
 {
 	uint8_t *at = record_begin(w);
-	uint8_t *ids = field_begin(w, TAG_SESSION_ID);
+	uint8_t *ids = wr_field_begin(w, TAG_SESSION_ID);
 
 	wr_u64(w, r->id);
 	wr_u64(w, r->connection);
-	field_end(w, ids);
+	wr_field_end(w, ids);
 	put_call(w, &r->call);
 	put_ppp(w, &r->ppp);
 	put_acked(w, &r->ppp);
@@ -413,15 +398,15 @@ static void
 keep_unknown(uint8_t *kept, uint16_t *kept_len, uint16_t tag, struct rd *f)
 {
 	struct wr w = wr_init(kept + *kept_len, RECORD_UNKNOWN_MAX - *kept_len);
+	uint8_t *at = wr_field_begin(&w, tag);
 	size_t n = rd_left(f);
 
-	wr_u16(&w, tag);
-	wr_u16(&w, (uint16_t)n);
-	if (!wr_ok(&w) || wr_room(&w) < n) {
+	wr_copy(&w, rd_bytes(f, n), n);
+	wr_field_end(&w, at);
+	if (!wr_ok(&w)) {
 		rd_fail(f);
 		return;
 	}
-	wr_copy(&w, rd_bytes(f, n), n);
 	*kept_len = (uint16_t)(*kept_len + wr_len(&w));
 }
 
@@ -508,8 +493,8 @@ get_session_field(void *record, uint16_t tag, struct rd *f)
 static int
 decode(void *record, struct rd *in, void (*get_field)(void *, uint16_t, struct rd *))
 {
-	uint16_t version = rd_u16(in), tag;
-	struct rd body = rd_sub(in, rd_u16(in)), f;
+	uint16_t version, tag;
+	struct rd body = rd_field(in, &version), f;
 
 	if (!rd_ok(in)) {
 		errno = EBADMSG;
@@ -520,8 +505,7 @@ decode(void *record, struct rd *in, void (*get_field)(void *, uint16_t, struct r
 		return -1;
 	}
 	while (rd_left(&body) > 0) {
-		tag = rd_u16(&body);
-		f = rd_sub(&body, rd_u16(&body));
+		f = rd_field(&body, &tag);
 		get_field(record, tag, &f);
 		if (!rd_ok(&f) || !rd_ok(&body)) {
 			errno = EBADMSG;

@@ -55,10 +55,10 @@ fail(int err)
 static bool
 fields_are_sound(struct rd fields)
 {
-	while (rd_left(&fields) > 0) {
-		rd_skip(&fields, 2);
-		rd_skip(&fields, rd_u16(&fields));
-	}
+	uint16_t tag;
+
+	while (rd_left(&fields) > 0)
+		rd_field(&fields, &tag);
 	return rd_ok(&fields);
 }
 
@@ -93,11 +93,10 @@ static struct rd
 field(const struct replica_frame *f, uint16_t tag)
 {
 	struct rd fields = f->fields, value;
+	uint16_t t;
 
 	while (rd_left(&fields) > 0) {
-		uint16_t t = rd_u16(&fields);
-
-		value = rd_sub(&fields, rd_u16(&fields));
+		value = rd_field(&fields, &t);
 		if (t == tag)
 			return value;
 	}
@@ -233,77 +232,63 @@ replica_frame_end(struct wr *w)
 		wr_patch_u32(w, w->start, (uint32_t)(wr_len(w) - 4));
 }
 
-static uint8_t *
-field_begin(struct wr *w, uint16_t tag)
-{
-	wr_u16(w, tag);
-	return wr_reserve(w, 2);
-}
-
-static void
-field_end(struct wr *w, uint8_t *at)
-{
-	if (at != NULL && wr_ok(w))
-		wr_patch_u16(w, at, (uint16_t)(w->p - at - 2));
-}
-
 static void
 put_u64(struct wr *w, uint16_t tag, uint64_t v)
 {
-	uint8_t *at = field_begin(w, tag);
+	uint8_t *at = wr_field_begin(w, tag);
 
 	wr_u64(w, v);
-	field_end(w, at);
+	wr_field_end(w, at);
 }
 
 void
 replica_put_hello(struct wr *w, const struct replica_hello *h)
 {
-	uint8_t *at = field_begin(w, FIELD_VERSIONS);
+	uint8_t *at = wr_field_begin(w, FIELD_VERSIONS);
 
 	wr_u16(w, h->version_min);
 	wr_u16(w, h->version_max);
-	field_end(w, at);
-	at = field_begin(w, FIELD_NODE);
+	wr_field_end(w, at);
+	at = wr_field_begin(w, FIELD_NODE);
 	wr_copy(w, h->node, strnlen(h->node, sizeof h->node - 1));
-	field_end(w, at);
-	at = field_begin(w, FIELD_ROLE);
+	wr_field_end(w, at);
+	at = wr_field_begin(w, FIELD_ROLE);
 	wr_u8(w, h->active);
 	wr_u32(w, h->boot_id);
-	field_end(w, at);
-	at = field_begin(w, FIELD_CLEAN);
+	wr_field_end(w, at);
+	at = wr_field_begin(w, FIELD_CLEAN);
 	wr_u8(w, h->clean);
 	wr_u64(w, h->clean_epoch);
-	field_end(w, at);
+	wr_field_end(w, at);
 	put_u64(w, FIELD_CUT, h->cut);
 }
 
 void
 replica_put_size(struct wr *w, const struct replica_size *s)
 {
-	uint8_t *at = field_begin(w, FIELD_SIZE);
+	uint8_t *at = wr_field_begin(w, FIELD_SIZE);
 
 	wr_u32(w, s->connections);
 	wr_u32(w, s->sessions);
-	field_end(w, at);
+	wr_field_end(w, at);
 }
 
 void
 replica_put_session(struct wr *w, const struct session_record *r)
 {
-	uint8_t *at = field_begin(w, FIELD_RECORD);
+	uint8_t *at = wr_field_begin(w, FIELD_RECORD);
 
-	if (session_record_encode(r, w) == 0)
-		field_end(w, at);
+	(void)session_record_encode(r, w);
+	wr_field_end(w, at);
 }
 
 void
 replica_put_connection(struct wr *w, const struct connection_record *r)
 {
-	uint8_t *at = field_begin(w, FIELD_RECORD);
+	uint8_t *at = wr_field_begin(w, FIELD_RECORD);
 
-	if (connection_record_encode(r, w) == 0)
-		field_end(w, at);
+	(void)connection_record_encode(r, w);
+	wr_field_end(w, at);
 }
 
 void
@@ -321,7 +306,7 @@ replica_put_applied(struct wr *w, uint64_t sequence)
 uint8_t *
 replica_entries_begin(struct wr *w)
 {
-	return field_begin(w, FIELD_ENTRIES);
+	return wr_field_begin(w, FIELD_ENTRIES);
 }
 
 void
@@ -352,5 +337,5 @@ replica_put_counters(struct wr *w, const struct record_counters *c)
 void
 replica_entries_end(struct wr *w, uint8_t *at)
 {
-	field_end(w, at);
+	wr_field_end(w, at);
 }

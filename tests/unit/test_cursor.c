@@ -195,6 +195,36 @@ test_patch(void **state)
 	assert_memory_equal(out, "\x00\x08\xa1\xa2\xa3\xa4\x07\x00", 8);
 }
 
+static void
+test_fields(void **state)
+{
+	uint8_t out[12];
+	struct wr w = wr_init(out, sizeof(out));
+	uint8_t *at = wr_field_begin(&w, 0x0102);
+	struct rd r, value;
+	uint16_t tag;
+
+	wr_u8(&w, 0xa1);
+	wr_field_end(&w, at);
+	wr_field_end(&w, wr_field_begin(&w, 3)); /* empty */
+	assert_memory_equal(out, "\x01\x02\x00\x01\xa1\x00\x03\x00\x00", 9);
+	r = rd_init(out, wr_len(&w));
+	value = rd_field(&r, &tag);
+	assert_int_equal(tag, 0x0102);
+	assert_int_equal(rd_u8(&value), 0xa1);
+	assert_true(rd_end(&value));
+	value = rd_field(&r, &tag);
+	assert_int_equal(tag, 3);
+	assert_true(rd_end(&value) && rd_end(&r));
+	value = rd_field(&r, &tag); /* nothing left */
+	assert_false(rd_ok(&value) || rd_ok(&r));
+	r = rd_init(out, 4); /* the length lies */
+	value = rd_field(&r, &tag);
+	assert_false(rd_ok(&value) || rd_ok(&r));
+	wr_field_end(&w, wr_field_begin(&w, 4)); /* no room */
+	assert_false(wr_ok(&w));
+}
+
 int
 main(void)
 {
@@ -208,6 +238,7 @@ main(void)
 	    cmocka_unit_test(test_writer_overrun),
 	    cmocka_unit_test(test_fixed_string),
 	    cmocka_unit_test(test_patch),
+	    cmocka_unit_test(test_fields),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
