@@ -13,18 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pptpd/engine/ctrl.c"
-#include "pptpd/engine/ctrl_admit.c"
-#include "pptpd/engine/ctrl_io.c"
-#include "pptpd/engine/ctrl_state.c"
-#include "pptpd/engine/engine.c"
-#include "pptpd/engine/session.c"
-#include "pptpd/engine/session_link.c"
-#include "pptpd/engine/session_login.c"
-#include "pptpd/engine/session_state.c"
-#include "pptpd/engine/standby.c"
-#include "pptpd/engine/takeover.c"
-#include "pptpd/engine/takeover_replica.c"
+#include "tests/unit/engine_alone.h"
 
 #define CLIENTS     4
 #define ANSWERS_MAX 1024
@@ -120,62 +109,10 @@ priv_listen(struct priv *p, bool on, priv_done_fn *done, void *arg)
 }
 
 void
-priv_restore(struct priv *p, const struct tcp_restore *r, priv_fd_fn *done, void *arg)
-{
-	done(arg, -1, ENOSYS);
-}
-
-void
-priv_probe(struct priv *p, int fd, priv_done_fn *done, void *arg)
-{
-	done(arg, ENOSYS);
-}
-
-void
-priv_sniffer(struct priv *p, priv_fd_fn *done, void *arg)
-{
-	done(arg, -1, ENOSYS);
-}
-
-void
-priv_wtmp(struct priv *p, uint16_t call_id, const char *user, uint32_t ip)
-{
-}
-
-void
-priv_files_fini(struct priv_files *f)
-{
-}
-
-int
-priv_receive_start(int fd, struct priv_start *s)
-{
-	return -1;
-}
-
-struct priv *
-priv_new(struct loop *l, int fd, const struct priv_ops *ops, void *arg)
-{
-	return NULL;
-}
-
-void
 priv_free(struct priv *p)
 {
 	while (n_answers > 0)
 		answer(0, EPIPE);
-}
-
-int
-sandbox_engine(void)
-{
-	return -1;
-}
-
-struct answer_server *
-control_new(struct engine *engine, int fd)
-{
-	return NULL;
 }
 
 /* ---- the data plane, and the clients' ends of the calls ---- */
@@ -253,17 +190,6 @@ static const struct ppp_ops peer_ops = {.send = peer_send,
     .down = peer_down,
     .finished = peer_finished};
 
-struct dataplane *
-dp_new(struct loop *l, const struct dp_config *c, const struct dp_ops *ops, void *arg)
-{
-	return NULL;
-}
-
-void
-dp_free(struct dataplane *dp)
-{
-}
-
 struct dp_session *
 dp_attach(struct dataplane *dp, const struct dp_session_config *c)
 {
@@ -313,12 +239,6 @@ dp_send_frame(struct dataplane *dp, struct dp_session *d, uint16_t protocol, con
 }
 
 void
-dp_set_keys(struct dataplane *dp, struct dp_session *d, const uint8_t send_key[static 16],
-    const uint8_t recv_key[static 16])
-{
-}
-
-void
 dp_up(struct dataplane *dp, struct dp_session *d, const struct dp_up *up)
 {
 	const struct session *s = d->owner;
@@ -327,34 +247,13 @@ dp_up(struct dataplane *dp, struct dp_session *d, const struct dp_up *up)
 }
 
 void
-dp_down(struct dataplane *dp, struct dp_session *d)
-{
-}
-
-void
 dp_freeze(struct dataplane *dp, bool on)
-{
-}
-
-void
-dp_batch(struct dataplane *dp, bool on)
 {
 }
 
 void
 dp_export(struct dataplane *dp, struct dp_session *d, uint32_t ahead, uint32_t low_water)
 {
-}
-
-void
-dp_set_gate(struct dataplane *dp, struct dp_session *d, const struct keygate *g, uint32_t low_water)
-{
-}
-
-void
-dp_session_counters(const struct dp_session *d, struct dp_counters *c)
-{
-	memset(c, 0, sizeof *c);
 }
 
 /* Frames of one call travel, both ways. */
@@ -515,6 +414,7 @@ check_books(void)
 
 /* ---- the script ---- */
 
+/* The engine's first files, or a reload. */
 static void
 read_files(bool large)
 {
@@ -528,7 +428,7 @@ read_files(bool large)
 	    "connections-per-address 3\n",
 	    large ? 9 : 4);
 	if (e.config == NULL)
-		e.config = parse_config(&f, "host");
+		must(rig_engine(&e, conf, options, secrets) == 0);
 	else
 		on_files(&e, &f);
 }
@@ -536,27 +436,14 @@ read_files(bool large)
 static void
 begin(void)
 {
-	struct ip_list addresses;
-
 	memset(&e, 0, sizeof e);
 	n_answers = n_calls = logins = 0;
 	refuse_at_once = false;
 	for (unsigned i = 0; i < CLIENTS; i++)
 		clients[i].fd = -1;
 	e.loop = loop_new_virtual();
-	TAILQ_INIT(&e.ctrls);
-	TAILQ_INIT(&e.half_open);
-	TAILQ_INIT(&e.strangers);
-	STAILQ_INIT(&e.dead);
-	timer_init(&e.reaper, e.loop, reaper_cb, &e);
-	timer_init(&e.stop_timer, e.loop, stop_cb, &e);
+	strcpy(e.host, "host");
 	read_files(true);
-	must(e.config != NULL && pool_addresses(e.config, &addresses) == 0);
-	e.pool = pool_new(&addresses);
-	ip_list_fini(&addresses);
-	e.by_call = calloc(65536, sizeof(struct session *));
-	e.limit = log_limit_new(1, 4);
-	e.quiet = log_limit_new(1, 4);
 	e.max_sockets = 5;
 	must(takeover_init(&e, -1) == 0);
 	must(engine_promote(&e, 1, NULL, NULL) == 0);

@@ -13,18 +13,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 
-#include "pptpd/engine/ctrl.c"
-#include "pptpd/engine/ctrl_admit.c"
-#include "pptpd/engine/ctrl_io.c"
-#include "pptpd/engine/ctrl_state.c"
-#include "pptpd/engine/engine.c"
-#include "pptpd/engine/session.c"
-#include "pptpd/engine/session_link.c"
-#include "pptpd/engine/session_login.c"
-#include "pptpd/engine/session_state.c"
-#include "pptpd/engine/standby.c"
-#include "pptpd/engine/takeover.c"
-#include "pptpd/engine/takeover_replica.c"
+#include "tests/unit/engine_alone.h"
 
 /* ---- recorders ---- */
 
@@ -105,76 +94,13 @@ priv_listen(struct priv *p, bool on, priv_done_fn *done, void *arg)
 }
 
 void
-priv_restore(struct priv *p, const struct tcp_restore *r, priv_fd_fn *done, void *arg)
-{
-	done(arg, -1, ENOSYS);
-}
-
-void
-priv_probe(struct priv *p, int fd, priv_done_fn *done, void *arg)
-{
-	done(arg, ENOSYS);
-}
-
-void
-priv_sniffer(struct priv *p, priv_fd_fn *done, void *arg)
-{
-	done(arg, -1, ENOSYS);
-}
-
-void
-priv_wtmp(struct priv *p, uint16_t call_id, const char *user, uint32_t ip)
-{
-}
-
-void
-priv_files_fini(struct priv_files *f)
-{
-}
-
-int
-priv_receive_start(int fd, struct priv_start *s)
-{
-	return -1;
-}
-
-struct priv *
-priv_new(struct loop *l, int fd, const struct priv_ops *ops, void *arg)
-{
-	return NULL;
-}
-
-void
 priv_free(struct priv *p)
 {
-}
-
-int
-sandbox_engine(void)
-{
-	return -1;
-}
-
-struct answer_server *
-control_new(struct engine *e, int fd)
-{
-	return NULL;
 }
 
 struct dp_session {
 	void *owner;
 };
-
-struct dataplane *
-dp_new(struct loop *l, const struct dp_config *c, const struct dp_ops *ops, void *arg)
-{
-	return NULL;
-}
-
-void
-dp_free(struct dataplane *dp)
-{
-}
 
 struct dp_session *
 dp_attach(struct dataplane *dp, const struct dp_session_config *c)
@@ -202,18 +128,7 @@ dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol, con
 }
 
 void
-dp_set_keys(struct dataplane *dp, struct dp_session *s, const uint8_t send_key[static 16],
-    const uint8_t recv_key[static 16])
-{
-}
-
-void
 dp_up(struct dataplane *dp, struct dp_session *s, const struct dp_up *up)
-{
-}
-
-void
-dp_down(struct dataplane *dp, struct dp_session *s)
 {
 }
 
@@ -224,25 +139,9 @@ dp_freeze(struct dataplane *dp, bool frozen)
 }
 
 void
-dp_batch(struct dataplane *dp, bool on)
-{
-}
-
-void
 dp_export(struct dataplane *dp, struct dp_session *s, uint32_t ahead, uint32_t low_water)
 {
 	fake.exports++;
-}
-
-void
-dp_set_gate(struct dataplane *dp, struct dp_session *s, const struct keygate *g, uint32_t low_water)
-{
-}
-
-void
-dp_session_counters(const struct dp_session *s, struct dp_counters *c)
-{
-	memset(c, 0, sizeof *c);
 }
 
 /* ---- fixture ---- */
@@ -278,9 +177,6 @@ static int
 setup(void **state)
 {
 	char conf[sizeof conf_text], options[sizeof options_text], secrets[sizeof secrets_text];
-	char n1[] = "pptpd.conf", n2[] = "options.pptpd", n3[] = "chap-secrets";
-	struct priv_files f = {n1, n2, n3, conf, options, secrets};
-	struct ip_list addresses;
 
 	memcpy(conf, conf_text, sizeof conf);
 	memcpy(options, options_text, sizeof options);
@@ -288,21 +184,8 @@ setup(void **state)
 	memset(&fake, 0, sizeof fake);
 	memset(&eng, 0, sizeof eng);
 	eng.loop = loop_new_virtual();
-	TAILQ_INIT(&eng.ctrls);
-	TAILQ_INIT(&eng.half_open);
-	TAILQ_INIT(&eng.strangers);
-	STAILQ_INIT(&eng.dead);
-	timer_init(&eng.reaper, eng.loop, reaper_cb, &eng);
-	timer_init(&eng.stop_timer, eng.loop, stop_cb, &eng);
 	strcpy(eng.host, "gw1.example");
-	eng.config = parse_config(&f, eng.host);
-	assert_non_null(eng.config);
-	assert_int_equal(pool_addresses(eng.config, &addresses), 0);
-	eng.pool = pool_new(&addresses);
-	ip_list_fini(&addresses);
-	eng.by_call = calloc(65536, sizeof(struct session *));
-	eng.limit = log_limit_new(1, 16);
-	eng.quiet = log_limit_new(1, 16);
+	assert_int_equal(rig_engine(&eng, conf, options, secrets), 0);
 	eng.max_sockets = 100;
 	assert_int_equal(takeover_init(&eng, -1), 0);
 	assert_true(fake.frozen);

@@ -13,18 +13,7 @@
 
 #include <cmocka.h>
 
-#include "pptpd/engine/ctrl.c"
-#include "pptpd/engine/ctrl_admit.c"
-#include "pptpd/engine/ctrl_io.c"
-#include "pptpd/engine/ctrl_state.c"
-#include "pptpd/engine/engine.c"
-#include "pptpd/engine/session.c"
-#include "pptpd/engine/session_link.c"
-#include "pptpd/engine/session_login.c"
-#include "pptpd/engine/session_state.c"
-#include "pptpd/engine/standby.c"
-#include "pptpd/engine/takeover.c"
-#include "pptpd/engine/takeover_replica.c"
+#include "tests/unit/engine_rig.h"
 
 #define CLIENTS_MAX 400
 #define STREAM_SIZE (4u << 20)
@@ -226,11 +215,6 @@ dp_set_gate(struct dataplane *dp, struct dp_session *s, const struct keygate *g,
 }
 
 void
-dp_batch(struct dataplane *dp, bool on)
-{
-}
-
-void
 dp_export(struct dataplane *dp, struct dp_session *s, uint32_t ahead, uint32_t low_water)
 {
 	s->exporting = true;
@@ -269,17 +253,6 @@ dp_session_counters(const struct dp_session *s, struct dp_counters *c)
 	    .tx_acked = s->st.tx_acked,
 	    .tx_index = s->st.tx.index,
 	    .rx_index = s->st.rx.index};
-}
-
-struct dataplane *
-dp_new(struct loop *l, const struct dp_config *c, const struct dp_ops *ops, void *arg)
-{
-	return NULL;
-}
-
-void
-dp_free(struct dataplane *dp)
-{
 }
 
 /* ---- the monitor ---- */
@@ -362,48 +335,8 @@ priv_probe(struct priv *p, int fd, priv_done_fn *done, void *arg)
 }
 
 void
-priv_sniffer(struct priv *p, priv_fd_fn *done, void *arg)
-{
-	done(arg, -1, ENOSYS);
-}
-
-void
-priv_wtmp(struct priv *p, uint16_t call_id, const char *user, uint32_t ip)
-{
-}
-
-void
-priv_files_fini(struct priv_files *f)
-{
-}
-
-int
-priv_receive_start(int fd, struct priv_start *s)
-{
-	return -1;
-}
-
-struct priv *
-priv_new(struct loop *l, int fd, const struct priv_ops *ops, void *arg)
-{
-	return NULL;
-}
-
-void
 priv_free(struct priv *p)
 {
-}
-
-int
-sandbox_engine(void)
-{
-	return -1;
-}
-
-struct answer_server *
-control_new(struct engine *e, int fd)
-{
-	return NULL;
 }
 
 void
@@ -564,29 +497,14 @@ open_gateway(unsigned i, const char *node)
 		      "half-open 1000\nconnections-per-address 1000\n";
 	char options[] = "name pptpd\nrequire-mschap-v2\nrequire-mppe-128\nproxyarp\n";
 	char secrets[] = "* pptpd secret *\n";
-	char n1[] = "pptpd.conf", n2[] = "options.pptpd", n3[] = "chap-secrets";
-	struct priv_files f = {n1, n2, n3, conf, options, secrets};
 	struct engine *e = &gw[i].e;
-	struct ip_list addresses;
 
 	memset(&gw[i], 0, sizeof gw[i]);
 	e->loop = the_loop;
-	TAILQ_INIT(&e->ctrls);
-	TAILQ_INIT(&e->half_open);
-	TAILQ_INIT(&e->strangers);
-	STAILQ_INIT(&e->dead);
-	timer_init(&e->reaper, e->loop, reaper_cb, e);
-	timer_init(&e->stop_timer, e->loop, stop_cb, e);
 	snprintf(e->node, sizeof e->node, "%s", node);
 	e->boot_id = 0x1000 + i;
-	e->config = parse_config(&f, "host");
-	assert_non_null(e->config);
-	assert_int_equal(pool_addresses(e->config, &addresses), 0);
-	e->pool = pool_new(&addresses);
-	ip_list_fini(&addresses);
-	e->by_call = calloc(65536, sizeof(struct session *));
-	e->limit = log_limit_new(1, 16);
-	e->quiet = log_limit_new(1, 16);
+	strcpy(e->host, "host");
+	assert_int_equal(rig_engine(e, conf, options, secrets), 0);
 	e->max_sockets = 2000;
 	e->priv = (struct priv *)(void *)e;
 	e->dp = (struct dataplane *)(void *)e;
