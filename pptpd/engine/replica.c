@@ -183,8 +183,9 @@ say_hello(struct replica *r)
 
 /* ---- the stream ends ---- */
 
-void
-replica_ended(struct replica *r)
+/* After r->open is cleared. */
+static void
+ended(struct replica *r)
 {
 	bool met = r->met;
 
@@ -218,7 +219,7 @@ replica_drop(struct replica *r, const char *fmt, ...)
 	}
 	r->open = false;
 	r->ops.hang_up(r->arg, say ? r->why : NULL);
-	replica_ended(r);
+	ended(r);
 }
 
 void
@@ -229,7 +230,7 @@ replica_disconnected(struct replica *r, const char *why)
 	log_info("replica stream ended peer=%s reason=\"%s\"",
 	    r->met ? log_quote(r->peer.node, strlen(r->peer.node)) : "-", why != NULL ? why : "");
 	r->open = false;
-	replica_ended(r);
+	ended(r);
 }
 
 /* ---- beats ---- */

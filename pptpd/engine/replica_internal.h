@@ -92,7 +92,6 @@ void replica_send(struct replica *r, struct wr *w);
 /* The stream ends, for the reason given; NULL = nothing to log. */
 void replica_drop(struct replica *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void replica_say_beat(struct replica *r);
-void replica_ended(struct replica *r); /* after r->open is cleared */
 void replica_changed_state(struct replica *r, enum replica_state s);
 void replica_soon(struct replica *r); /* what is queued is done in the next turn of the loop */
 

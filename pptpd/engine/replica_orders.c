@@ -37,18 +37,13 @@ replica_demote(struct replica *r, uint64_t epoch)
 		r->epoch = epoch;
 	if (!r->active)
 		return;
-	r->config.boot_id++; /* to those who knew us as a standby we are another one */
-	if (r->open) {
-		r->open = false;
-		r->ops.hang_up(r->arg, NULL);
-	}
-	r->active = false;
+	r->config.boot_id++;        /* to those who knew us as a standby we are another one */
+	r->active = r->met = false; /* nothing is lost with the stream: no cut */
+	replica_drop(r, NULL);
 	replica_active_forget(r);
 	mirror_clear(r->mirror);
 	r->whole = r->stale = r->failed = r->clean = false;
 	r->held_cut = 0;
-	r->met = false;
-	replica_ended(r);
 	replica_changed_state(r, REPLICA_STANDBY);
 }
 
