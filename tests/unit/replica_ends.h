@@ -78,26 +78,17 @@ static inline void
 end_export(struct end *e, struct end_session *s)
 {
 	struct session_record r = sample_session(s->rs.id, 10);
-	uint8_t classes = s->gate.high != KEYS_NONE ? s->gate.high : s->gate.low;
-	struct keygate g = {.low = classes};
+	const struct keygate *g = &s->gate;
 
 	s->asked = false;
 	e->exports++;
-	g.mark_seq = s->next + s->ahead;
-	g.mark_index = s->tx.index + s->ahead * (classes == KEYS_ALL ? 1 : 2);
-	if (s->gate.high == KEYS_NONE) {
-		if ((int32_t)(s->gate.mark_seq - g.mark_seq) < 0)
-			g.mark_seq = s->gate.mark_seq;
-		if (s->gate.mark_index < g.mark_index)
-			g.mark_index = s->gate.mark_index;
-	}
-	s->gate = g;
+	s->gate = keygate_limit(g, s->next, s->tx.index, s->ahead);
 	s->low_said = false;
 	r.call.tx_seq = s->next;
 	r.mppe_tx.index = s->tx.index;
 	memcpy(r.mppe_tx.master, s->tx.master, 16);
 	memcpy(r.mppe_tx.session, s->tx.session, 16);
-	r.mark = (struct record_mark){g.mark_seq, g.mark_index, classes};
+	r.mark = (struct record_mark){g->mark_seq, g->mark_index, g->low};
 	replica_exported(e->r, &s->rs, &r);
 }
 

@@ -51,22 +51,11 @@ reply(struct esession *s, bool exported)
 	    (struct reply){.exported = exported, .next = s->gre.next, .tx = s->tx, .gate = s->gate};
 }
 
-/* dp_export(): never above a limit that is in force. */
+/* dp_export() */
 static void
 worker_export(struct esession *s, const struct command *c)
 {
-	uint8_t classes = s->gate.high != KEYS_NONE ? s->gate.high : s->gate.low;
-	struct keygate g = {.low = classes,
-	    .mark_seq = s->gre.next + c->ahead,
-	    .mark_index = s->tx.index + c->ahead * (classes == KEYS_ALL ? 1u : 2u)};
-
-	if (s->gate.high == KEYS_NONE) {
-		if ((int32_t)(s->gate.mark_seq - g.mark_seq) < 0)
-			g.mark_seq = s->gate.mark_seq;
-		if (s->gate.mark_index < g.mark_index)
-			g.mark_index = s->gate.mark_index;
-	}
-	s->gate = g;
+	s->gate = keygate_limit(&s->gate, s->gre.next, s->tx.index, c->ahead);
 	s->low_water = c->low_water;
 	s->low_said = false;
 	reply(s, true);
