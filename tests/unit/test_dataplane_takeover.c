@@ -76,17 +76,26 @@ assert_ids(const struct client *c, unsigned from, uint32_t first, unsigned n)
 		assert_int_equal(c->ids[from + i], first + i);
 }
 
+/* A new session below these marks: the first `leave` of n packets leave. */
+static void
+start_below(struct pair *p, uint32_t mark_seq, uint64_t mark_index, unsigned n, unsigned leave)
+{
+	struct gateway *g = &p->a;
+
+	rig_up_new(g);
+	set_gate(g, mark_seq, mark_index, KEYS_ALL, KEYS_NONE, 0);
+	rig_tun_many(g, 1, n);
+	rig_read(g, &p->c);
+	assert_ids(&p->c, 0, 1, leave);
+}
+
 static void
 test_number_boundary(void **state)
 {
 	struct pair *p = *state;
 	struct gateway *g = &p->a;
 
-	rig_up_new(g);
-	set_gate(g, 5, 1000, KEYS_ALL, KEYS_NONE, 0);
-	rig_tun_many(g, 1, 8);
-	rig_read(g, &p->c);
-	assert_ids(&p->c, 0, 1, 5);
+	start_below(p, 5, 1000, 8, 5);
 	assert_int_equal(p->c.last_seq, 4);
 	assert_int_equal(rig_counters(g).held, 3);
 	assert_int_equal(rig_counters(g).tx_seq, 5);
@@ -109,11 +118,7 @@ test_key_boundary(void **state)
 	struct pair *p = *state;
 	struct gateway *g = &p->a;
 
-	rig_up_new(g);
-	set_gate(g, 1000, 4, KEYS_ALL, KEYS_NONE, 0);
-	rig_tun_many(g, 1, 6);
-	rig_read(g, &p->c);
-	assert_ids(&p->c, 0, 1, 4);
+	start_below(p, 1000, 4, 6, 4);
 	/* A frame needs no key, but waits behind what came before it. */
 	assert_int_equal(dp_send_frame(g->dp, g->s, PPP_LCP, (const uint8_t *)"x", 1), 0);
 	rig_turn(g);
