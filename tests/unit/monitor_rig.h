@@ -82,6 +82,26 @@ output(const char *command)
 	return text;
 }
 
+/* ---- the firewall's set of known calls ---- */
+
+#define CALLS_TABLE                                                                                \
+	"nft 'add table inet pptp_ha; "                                                            \
+	"add set inet pptp_ha calls { typeof ip saddr . @th,48,16; size 65535; }'"
+#define CALLS_LIST "nft list set inet pptp_ha calls 2>&1"
+
+/* In what CALLS_LIST prints. */
+static inline size_t
+count_calls(const char *text)
+{
+	size_t n = 0;
+
+	for (; (text = strstr(text, " . 0x")) != NULL; text++)
+		n++;
+	return n;
+}
+
+/* ---- processes ---- */
+
 /* The value of a line of /proc/PID/status. */
 static inline const char *
 status_of(pid_t pid, const char *key)

@@ -105,12 +105,6 @@ tick_cb(void *arg)
 	loop_stop(arg);
 }
 
-/* What the engine does after the filter is on: threads, a loop, a timer, memory, the log. */
-#define TABLE                                                                                      \
-	"nft 'add table inet pptp_ha; "                                                            \
-	"add set inet pptp_ha calls { typeof ip saddr . @th,48,16; size 65535; }'"
-#define LIST "nft list set inet pptp_ha calls 2>&1"
-
 struct answers {
 	struct loop *loop;
 	unsigned ok, failed;
@@ -139,23 +133,13 @@ run_ms(struct loop *l, uint64_t ms)
 	loop_run(l);
 }
 
-static size_t
-count_elements(const char *text)
-{
-	size_t n = 0;
-
-	for (; (text = strstr(text, " . 0x")) != NULL; text++)
-		n++;
-	return n;
-}
-
 static void
 calls_body(void *arg)
 {
 	struct answers a = {.loop = loop_new()};
 	struct calls *c = calls_new(a.loop, note_answer, &a);
 
-	MUST(system(TABLE) == 0);
+	MUST(system(CALLS_TABLE) == 0);
 	calls_change(c, true, IP(198, 51, 100, 100), 0x1234, 1);
 	calls_change(c, false, IP(198, 51, 100, 100), 0x9999, 2); /* was never there */
 	calls_change(c, true, IP(198, 51, 100, 101), 1, 3);
@@ -165,30 +149,30 @@ calls_body(void *arg)
 	MUST(a.ok == 0); /* one transaction, after the turn */
 	run_ms(a.loop, 20);
 	MUST(a.ok == 6 && a.failed == 0 && a.last == 6);
-	MUST(strstr(output(LIST), "198.51.100.100 . 0x1234") != NULL);
-	MUST(strstr(output(LIST), "198.51.100.101 . 0x1") != NULL);
-	MUST(count_elements(output(LIST)) == 2 && calls_count(c) == 2);
+	MUST(strstr(output(CALLS_LIST), "198.51.100.100 . 0x1234") != NULL);
+	MUST(strstr(output(CALLS_LIST), "198.51.100.101 . 0x1") != NULL);
+	MUST(count_calls(output(CALLS_LIST)) == 2 && calls_count(c) == 2);
 	calls_change(c, true, IP(198, 51, 100, 100), 0x1234, 7); /* again, in another turn */
 	calls_change(c, false, IP(198, 51, 100, 101), 1, 8);
 	run_ms(a.loop, 20);
-	MUST(a.ok == 8 && count_elements(output(LIST)) == 1);
+	MUST(a.ok == 8 && count_calls(output(CALLS_LIST)) == 1);
 
 	for (unsigned i = 1; i <= 2000; i++) /* several batches */
 		calls_change(c, true, IP(10, 0, 0, 0) + i, (uint16_t)i, i);
 	run_ms(a.loop, 20);
-	MUST(a.ok == 2008 && count_elements(output(LIST)) == 2001);
+	MUST(a.ok == 2008 && count_calls(output(CALLS_LIST)) == 2001);
 
 	MUST(system("nft delete table inet pptp_ha") == 0); /* the firewall went */
 	calls_change(c, true, IP(1, 2, 3, 4), 5, 1);
 	run_ms(a.loop, 20);
 	MUST(a.ok == 2009 && a.failed == 0);
-	MUST(system(TABLE) == 0); /* and came back: everything is known again */
+	MUST(system(CALLS_TABLE) == 0); /* and came back: everything is known again */
 	run_ms(a.loop, 1500);
-	MUST(count_elements(output(LIST)) == 2002);
+	MUST(count_calls(output(CALLS_LIST)) == 2002);
 
 	MUST(system("nft 'add element inet pptp_ha calls { 9.9.9.9 . 0x9 }'") == 0);
 	calls_free(c); /* takes back its own and no other */
-	MUST(count_elements(output(LIST)) == 1 && strstr(output(LIST), "9.9.9.9") != NULL);
+	MUST(count_calls(output(CALLS_LIST)) == 1 && strstr(output(CALLS_LIST), "9.9.9.9") != NULL);
 	loop_free(a.loop);
 }
 
@@ -258,7 +242,7 @@ bench_body(void *arg)
 	double from;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	MUST(system(TABLE) == 0);
+	MUST(system(CALLS_TABLE) == 0);
 	bench_changes(&a, c, true);
 	from = ms_now();
 	for (unsigned i = 0; i < 100; i++) {

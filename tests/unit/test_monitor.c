@@ -45,20 +45,6 @@
 #include "pptpd/priv/sandbox.h"
 #include "pptpd/priv/tcp_snapshot.h"
 
-#define TABLE                                                                                      \
-	"nft 'add table inet pptp_ha; "                                                            \
-	"add set inet pptp_ha calls { typeof ip saddr . @th,48,16; size 65535; }'"
-#define LIST "nft list set inet pptp_ha calls 2>&1"
-static size_t
-count_elements(const char *text)
-{
-	size_t n = 0;
-
-	for (; (text = strstr(text, " . 0x")) != NULL; text++)
-		n++;
-	return n;
-}
-
 /* ---- the whole monitor ---- */
 
 /* The engine of these tests: does what it reads on the control socket, a letter a deed. */
@@ -382,13 +368,13 @@ monitor_body(void *arg)
 	int control = connect_control();
 
 	alarm(60);
-	MUST(system(TABLE) == 0);
+	MUST(system(CALLS_TABLE) == 0);
 	check_start(control, monitor);
 	check_connections(control);
 	check_flood(control, monitor);
 	SAYS(control, 'c', "done 0\n");
-	MUST(strstr(output(LIST), "198.51.100.100 . 0x77") != NULL ||
-	     strstr(output(LIST), "198.51.100.100 . 0x0077") != NULL);
+	MUST(strstr(output(CALLS_LIST), "198.51.100.100 . 0x77") != NULL ||
+	     strstr(output(CALLS_LIST), "198.51.100.100 . 0x0077") != NULL);
 	check_serving(control);
 	SAYS(control, 'R', "done 1\n"); /* EPERM */
 	check_reload(control, monitor);
@@ -402,7 +388,7 @@ monitor_body(void *arg)
 	kill(monitor, SIGTERM);
 	MUST(end_of(monitor) == 0);
 	MUST(!exists("/run/pptp-ha/pptpd.pid") && !exists("/run/pptp-ha/pptpd.sock"));
-	MUST(count_elements(output(LIST)) == 0);
+	MUST(count_calls(output(CALLS_LIST)) == 0);
 	MUST(strcmp(output("ip neigh show proxy"), "") == 0);
 	MUST(if_nametoindex("pppha0") == 0);
 }
