@@ -121,17 +121,35 @@ epoch_cut(void *arg)
 
 /* ---- the peer, when two took each other for dead and both live ---- */
 
+/* The step ends with the wish, or at once without one; *waiting is its token until then. */
+static int
+wait_begin(struct agent *a, const bool *wish, unsigned *waiting, unsigned token)
+{
+	agent_replica_look(a);
+	if (*wish)
+		*waiting = token;
+	else
+		steps_end(&a->steps, token, STEP_SKIPPED, "");
+	return 0;
+}
+
+static void
+wait_end(struct agent *a, bool wish, unsigned *waiting, const char *text)
+{
+	unsigned token = *waiting;
+
+	if (token == 0 || wish)
+		return;
+	*waiting = 0;
+	steps_end(&a->steps, token, STEP_OK, text);
+}
+
 static int
 copy_begin(struct steps *s, unsigned token, void *arg)
 {
 	struct agent *a = arg;
 
-	agent_replica_look(a);
-	if (a->replica.wishes.wait_for_copy)
-		a->copy_token = token;
-	else
-		steps_end(s, token, STEP_SKIPPED, "");
-	return 0;
+	return wait_begin(a, &a->replica.wishes.wait_for_copy, &a->copy_token, token);
 }
 
 static int
@@ -139,27 +157,16 @@ yield_begin(struct steps *s, unsigned token, void *arg)
 {
 	struct agent *a = arg;
 
-	agent_replica_look(a);
-	if (a->replica.wishes.wait_to_yield)
-		a->yield_token = token;
-	else
-		steps_end(s, token, STEP_SKIPPED, "");
-	return 0;
+	return wait_begin(a, &a->replica.wishes.wait_to_yield, &a->yield_token, token);
 }
 
 void
 agent_steps_waited(struct agent *a)
 {
-	unsigned copy = a->copy_token, yield = a->yield_token;
+	const struct pair_wishes *w = &a->replica.wishes;
 
-	if (copy != 0 && !a->replica.wishes.wait_for_copy) {
-		a->copy_token = 0;
-		steps_end(&a->steps, copy, STEP_OK, "the peer's sessions are here");
-	}
-	if (yield != 0 && !a->replica.wishes.wait_to_yield) {
-		a->yield_token = 0;
-		steps_end(&a->steps, yield, STEP_OK, "the peer has our sessions");
-	}
+	wait_end(a, w->wait_for_copy, &a->copy_token, "the peer's sessions are here");
+	wait_end(a, w->wait_to_yield, &a->yield_token, "the peer has our sessions");
 }
 
 static bool
