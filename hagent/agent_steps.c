@@ -456,11 +456,6 @@ enum {
 	T_YIELD
 };
 
-/* Two that both live: a stream is dialled and filled in 0.1 to 0.3 s; the one that waits longer has
- * the sessions. */
-#define COPY_MS  1000
-#define YIELD_MS 2000
-
 struct row {
 	const char *name;
 	unsigned stage, deadline;
@@ -505,8 +500,8 @@ deadline_of(const struct cluster *c, unsigned which)
 	    [T_ANNOUNCE] = c->timeouts.announce_ms,
 	    [T_DEMOTE] = c->timeouts.demote_ms,
 	    [T_RESYNC] = c->timeouts.resync_ms,
-	    [T_COPY] = COPY_MS,
-	    [T_YIELD] = YIELD_MS,
+	    [T_COPY] = c->timeouts.copy_ms,
+	    [T_YIELD] = c->timeouts.yield_ms,
 	};
 
 	return all[which];

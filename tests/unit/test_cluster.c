@@ -108,6 +108,8 @@ static const struct mistake {
 	"c:34: pptpd-timeout-ms: got \"5\", want 10..60000\n"},
     {"limits {", "timeouts { commit-ms = 1s } limits {",
 	"c:34: commit-ms: got \"1s\", want 10..60000\n"},
+    {"limits {", "timeouts { yield-ms = 9 } limits {",
+	"c:34: yield-ms: got \"9\", want 10..60000\n"},
     {"tunnel-to-wan = yes", "tunnel-to-lan = y",
 	"c:33: tunnel-to-lan: got \"y\", want yes or no\n"},
     /* lists */
@@ -263,6 +265,8 @@ test_values(void **state)
 	assert_int_equal(c->health.failures, 2);
 	assert_int_equal(c->health.moves_per_10_minutes, 2);
 	assert_int_equal(c->timeouts.commit_ms, 100);
+	assert_int_equal(c->timeouts.copy_ms, 1000);
+	assert_int_equal(c->timeouts.yield_ms, 2000);
 	assert_int_equal(c->timeouts.resync_ms, 1000);
 	assert_int_equal(gw2->if_lines[2], 19);
 	assert_int_equal(c->n_apis, 2);
@@ -390,6 +394,8 @@ test_files(void **state)
 			assert_int_equal(c->sync.files.n, 2);
 			assert_string_equal(c->sync.files.v[1], "/etc/ppp/ip-up.d/0account.sh");
 			assert_int_equal(c->timeouts.pull_ms, 20000);
+			assert_int_equal(c->timeouts.copy_ms, 800);
+			assert_int_equal(c->timeouts.yield_ms, 900);
 			assert_true(c->nat.tunnel_to_lan);
 		}
 		cluster_free(c);
