@@ -33,6 +33,7 @@ dp_drop_name(enum dp_drop d)
 	    [DP_DROP_MARK] = "mark",
 	    [DP_DROP_STALL] = "stall",
 	    [DP_DROP_FROZEN] = "frozen",
+	    [DP_DROP_RELAY] = "relay",
 	};
 
 	return d < DP_DROP_MAX ? names[d] : "?";

@@ -38,6 +38,11 @@ struct dp_config {
 
 struct dp_state;
 
+enum dp_relay_kind {
+	DP_RELAY_GRE, /* an outer IPv4 packet with GRE in it, as the raw socket gave it */
+	DP_RELAY_IP,  /* an inner IPv4 packet, as the TUN gave it */
+};
+
 struct dp_ops {
 	/* A negotiation frame of a session, FF 03 removed (LCP, CHAP, NCPs). */
 	void (*on_frame)(
@@ -52,6 +57,9 @@ struct dp_ops {
 	/* Fewer packets than the gate's `low_water` can leave, by number or by key. Once for each
 	 * dp_set_gate() or dp_export(). */
 	void (*on_low)(void *arg, void *owner, uint32_t next_seq, uint64_t next_index);
+	/* A packet that was not processed because of dp_relay(). Those of one session come in the
+	 * order in which they were to be processed. Needed by dp_relay() only. */
+	void (*on_relay)(void *arg, enum dp_relay_kind kind, const uint8_t *packet, size_t len);
 };
 
 /* All that another process needs to go on where both halves stand. */
@@ -84,6 +92,9 @@ struct dp_session_config {
 	 * tx_seq = none.
 	 */
 	uint32_t fill_from;
+	/* With state: it is exact, and nothing came between (a handover). Then the first packet
+	 * from the client is put in order like any other, instead of being taken wherever it is. */
+	bool exact;
 };
 
 /*
@@ -136,6 +147,26 @@ void dp_export(struct dataplane *dp, struct dp_session *s, uint32_t ahead, uint3
 /* Nothing leaves towards a client any more, from any worker, from the return of this call on; until
  * thawed. What was to leave is dropped, and takes neither number nor key. */
 void dp_freeze(struct dataplane *dp, bool frozen);
+/*
+ * On: from this order on, in the order of dp_export(), no worker processes a packet: what arrives,
+ * what waits for its order (as GRE) and what waits for a mark (as IP) goes to on_relay(),
+ * unchanged, whether or not a session is known for it. Nothing is said of our own either: a frame
+ * that is given or waits is dropped, counted as DP_DROP_RELAY; acknowledgements that are due go out
+ * first. So an export that is asked for behind it reports a state that no later packet changes. A
+ * worker that finds no room for a packet leaves it in the kernel. Off: undone. Nothing is read from
+ * the kernel before all that was relayed is with on_relay(), and what was injected by then is
+ * processed; so who injects what it still has right after this call, and the rest from within
+ * on_relay(), keeps the order. On while going off, and off while going on, are sound; so is either
+ * twice.
+ */
+void dp_relay(struct dataplane *dp, bool on);
+/*
+ * A packet that another process relayed: processed as if our own socket or TUN had given it, behind
+ * every order and packet before it. Copied; waits here, 8 MB at most, for room with its worker.
+ * While relaying is on it is relayed again. -1 ENOBUFS, EMSGSIZE, counted as DP_DROP_RELAY.
+ */
+int dp_inject_gre(struct dataplane *dp, const uint8_t *packet, size_t len);
+int dp_inject_ip(struct dataplane *dp, const uint8_t *packet, size_t len);
 /* While on, what is asked for waits; off: the workers are woken once for all of it. For hundreds of
  * sessions at a time, never beyond the callback that began it. */
 void dp_batch(struct dataplane *dp, bool on);
@@ -163,6 +194,7 @@ enum dp_drop {
 	DP_DROP_MARK,   /* to the client: no number or key below the mark came in time */
 	DP_DROP_STALL,  /* to the client: it has acknowledged nothing for too long */
 	DP_DROP_FROZEN, /* to the client: this gateway has been told to be silent */
+	DP_DROP_RELAY,  /* to be relayed or injected: no room; or a frame of ours meanwhile */
 	DP_DROP_MAX
 };
 const char *dp_drop_name(enum dp_drop d); /* "unknown-call" */
@@ -171,9 +203,10 @@ struct dp_counters {
 	uint64_t rx_packets, rx_octets; /* inner IP, from the client */
 	uint64_t tx_packets, tx_octets; /* inner IP, to the client */
 	uint64_t rx_reordered, icmp_frag_needed, fragmented, mss_clamped, acks_alone;
-	uint64_t held;   /* packets that waited for a mark */
-	uint64_t stalls; /* times that the client acknowledged nothing for too long */
-	uint64_t filled; /* Discard-Requests sent into a gap of numbers */
+	uint64_t held;              /* packets that waited for a mark */
+	uint64_t stalls;            /* times that the client acknowledged nothing for too long */
+	uint64_t filled;            /* Discard-Requests sent into a gap of numbers */
+	uint64_t relayed, injected; /* packets given to on_relay(); processed (no session known) */
 	uint64_t drops[DP_DROP_MAX];
 	uint32_t tx_seq, rx_seq,
 	    tx_acked; /* GRE: next to send, last received, last that the peer acked */
@@ -188,8 +221,8 @@ void dp_totals(const struct dataplane *dp,
 /*
  * Opened by the monitor, before privileges go.
  */
-/* Raw GRE socket bound to ip (IP_FREEBIND) with a classic filter: protocol sound and call id %
- * shards == shard. */
+/* Raw GRE socket bound to ip, which need not be here, not even to send, with a classic filter:
+ * protocol sound and call id % shards == shard. */
 int gre_socket_open(uint32_t ip, unsigned shard, unsigned shards);
 /* Multi-queue TUN; fds[queues] non-blocking with a virtio header. 0 or -1 with errno. */
 int tun_open(const char *name, unsigned queues, int *fds);

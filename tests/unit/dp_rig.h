@@ -108,8 +108,11 @@ rig_start(struct gateway *g, uint64_t *now)
 	g->dp = calloc(1, sizeof(*g->dp));
 	g->dp->loop = g->loop;
 	g->dp->arg = g;
-	g->dp->ops = (struct dp_ops){
-	    rig_on_frame, rig_on_unknown, rig_on_detached, rig_on_exported, rig_on_low};
+	g->dp->ops = (struct dp_ops){.on_frame = rig_on_frame,
+	    .on_unknown = rig_on_unknown,
+	    .on_detached = rig_on_detached,
+	    .on_exported = rig_on_exported,
+	    .on_low = rig_on_low};
 	g->dp->config = (struct dp_config){.workers = 1,
 	    .steer_map_fd = -1,
 	    .reorder_window = 32,
