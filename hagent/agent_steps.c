@@ -5,9 +5,9 @@
  * netlink, programs) run in a child that is killed at the deadline; orders to pptpd are lines on
  * one connection, so that a demotion can never overtake a promotion that pptpd has not read yet.
  *
- *   MASTER   wait for a peer that still serves to let us have its sessions, if we have none; epoch;
- *            promote pptpd and commit connections; gate open; announce; refresh conntrackd's caches
- *            (background)
+ *   MASTER   wait for a peer that still serves to let us have its sessions, if we have none; epoch
+ *            and promote pptpd, and beside them commit connections and gate open; announce; refresh
+ *            conntrackd's caches (background)
  *   BACKUP   gate shut; wait for the peer to have our sessions, if it lives; demote pptpd; ask for
  *            the peer's connections
  *   ABANDON  gate shut; demote pptpd; take the virtual addresses away
@@ -458,33 +458,61 @@ enum {
 
 struct row {
 	const char *name;
-	unsigned stage, deadline;
+	unsigned after; /* as in struct step */
+	unsigned deadline;
 	bool background;
 	int (*begin)(struct steps *s, unsigned token, void *arg);
 	bool (*cut)(void *arg);
 };
 
+#define AFTER(position) (1U << (position))
+
+/* Sessions on one side, forwarded flows on the other: neither waits for the other. */
+enum {
+	M_COPY,
+	M_EPOCH,
+	M_PROMOTE,
+	M_COMMIT,
+	M_GATE,
+	M_ANNOUNCE,
+	M_REFRESH
+};
 static const struct row master[] = {
-    {"copy", 0, T_COPY, false, copy_begin, copy_cut},
-    {"epoch", 1, T_EPOCH, false, epoch_begin, epoch_cut},
-    {"promote", 2, T_PROMOTE, false, promote_begin, order_cut},
-    {"commit", 2, T_COMMIT, false, commit_begin, commit_cut},
-    {"gate-open", 3, T_GATE, false, gate_open_begin, gate_cut},
-    {"announce", 4, T_ANNOUNCE, false, announce_begin, NULL},
-    {"conntrack-refresh", 5, T_RESYNC, true, refresh_begin, resync_cut},
+    [M_COPY] = {"copy", 0, T_COPY, false, copy_begin, copy_cut},
+    [M_EPOCH] = {"epoch", AFTER(M_COPY), T_EPOCH, false, epoch_begin, epoch_cut},
+    [M_PROMOTE] = {"promote", AFTER(M_EPOCH), T_PROMOTE, false, promote_begin, order_cut},
+    [M_COMMIT] = {"commit", AFTER(M_COPY), T_COMMIT, false, commit_begin, commit_cut},
+    [M_GATE] = {"gate-open", AFTER(M_COMMIT), T_GATE, false, gate_open_begin, gate_cut},
+    [M_ANNOUNCE] = {"announce", AFTER(M_PROMOTE) | AFTER(M_GATE), T_ANNOUNCE, false, announce_begin,
+	NULL},
+    [M_REFRESH] = {"conntrack-refresh", AFTER(M_ANNOUNCE), T_RESYNC, true, refresh_begin,
+	resync_cut},
 };
 
+enum {
+	B_SHUT,
+	B_YIELD,
+	B_DEMOTE,
+	B_REQUEST
+};
 static const struct row backup[] = {
-    {"gate-shut", 0, T_GATE, false, gate_shut_begin, gate_cut},
-    {"yield", 0, T_YIELD, false, yield_begin, yield_cut},
-    {"demote", 1, T_DEMOTE, false, demote_begin, order_cut},
-    {"conntrack-request", 2, T_RESYNC, false, request_begin, resync_cut},
+    [B_SHUT] = {"gate-shut", 0, T_GATE, false, gate_shut_begin, gate_cut},
+    [B_YIELD] = {"yield", 0, T_YIELD, false, yield_begin, yield_cut},
+    [B_DEMOTE] = {"demote", AFTER(B_SHUT) | AFTER(B_YIELD), T_DEMOTE, false, demote_begin,
+	order_cut},
+    [B_REQUEST] = {"conntrack-request", AFTER(B_DEMOTE), T_RESYNC, false, request_begin,
+	resync_cut},
 };
 
+enum {
+	A_SHUT,
+	A_DEMOTE,
+	A_ADDRESSES
+};
 static const struct row abandon[] = {
-    {"gate-shut", 0, T_GATE, false, gate_shut_begin, gate_cut},
-    {"demote", 1, T_DEMOTE, false, demote_begin, order_cut},
-    {"addresses", 2, T_ANNOUNCE, false, remove_begin, remove_cut},
+    [A_SHUT] = {"gate-shut", 0, T_GATE, false, gate_shut_begin, gate_cut},
+    [A_DEMOTE] = {"demote", AFTER(A_SHUT), T_DEMOTE, false, demote_begin, order_cut},
+    [A_ADDRESSES] = {"addresses", AFTER(A_DEMOTE), T_ANNOUNCE, false, remove_begin, remove_cut},
 };
 
 #define ROWS(x) x, sizeof(x) / sizeof(x[0])
@@ -514,7 +542,7 @@ fill(struct agent *a, enum role_work work, const struct row *rows, size_t n)
 	for (size_t i = 0; i < n; i++)
 		a->lists[work][i] = (struct step){
 		    .name = rows[i].name,
-		    .stage = rows[i].stage,
+		    .after = rows[i].after,
 		    .deadline_ms = deadline_of(a->cluster, rows[i].deadline),
 		    .background = rows[i].background,
 		    .begin = rows[i].begin,

@@ -30,6 +30,7 @@ report(struct steps *s, uint64_t id, const struct step *step, enum step_result r
 {
 	struct steps_report r = {id, step, result, ms, detail ? detail : ""};
 
+	s->over |= 1U << (step - s->list);
 	s->on_step(s->arg, &r);
 }
 
@@ -110,6 +111,17 @@ begin(struct steps *s, const struct step *step)
 		steps_end(s, token, STEP_FAILED, strerror(errno));
 }
 
+/* The next step that may begin, or n. */
+static size_t
+ready(const struct steps *s)
+{
+	size_t i = 0;
+
+	while (i < s->n && ((s->begun & 1U << i) || (s->list[i].after & ~s->over)))
+		i++;
+	return i;
+}
+
 /* Begins what may begin. Steps that end at once come back here only when the outermost call is
  * done. */
 static void
@@ -117,14 +129,12 @@ advance(struct steps *s)
 {
 	if (s->busy && !s->waiting) {
 		s->waiting = true; /* steps_end() from within begin() */
-		while (s->next < s->n && !runs_any(s, false, false)) {
-			unsigned stage = s->list[s->next].stage;
-
-			while (s->next < s->n && s->list[s->next].stage == stage)
-				begin(s, &s->list[s->next++]);
+		for (size_t i; (i = ready(s)) < s->n;) {
+			s->begun |= 1U << i;
+			begin(s, &s->list[i]);
 		}
 		s->waiting = false;
-		if (s->next == s->n && !runs_any(s, false, false)) {
+		if (s->begun == (1U << s->n) - 1 && !runs_any(s, false, false)) {
 			s->busy = false;
 			arm(s);
 			s->on_done(s->arg, s->id);
@@ -206,11 +216,13 @@ steps_run(struct steps *s, const struct step *list, size_t n, uint64_t id)
 		if (s->runs[i].token && !s->runs[i].cut)
 			cut(s, &s->runs[i], STEP_SUPERSEDED, "cut by a newer transition");
 	}
-	for (; s->busy && s->next < s->n; s->next++)
-		report(s, s->id, &s->list[s->next], STEP_SUPERSEDED, 0, "never begun");
+	for (size_t i = 0; s->busy && i < s->n; i++) {
+		if (!(s->begun & 1U << i))
+			report(s, s->id, &s->list[i], STEP_SUPERSEDED, 0, "never begun");
+	}
 	s->list = list;
 	s->n = n;
-	s->next = 0;
+	s->begun = s->over = 0;
 	s->id = id;
 	s->busy = true;
 	if (runs_any(s, true, true))

@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * An ordered list of steps, worked through on the loop: steps of one stage run side by side, the
- * next stage begins when all of them are over. Each step has its own deadline: one that hangs is
- * cut there and the rest goes on. A background step holds nobody up. A new list supersedes the rest
- * of an older one: what runs is cut and the new list begins when the cut steps are gone, or after
- * STEPS_GRACE_MS if one of them will not go. Knows nothing of what the steps do.
+ * A list of steps, worked through on the loop: each begins when those that it comes after are over,
+ * so what does not depend on each other runs side by side. Each step has its own deadline: one that
+ * hangs is cut there and the rest goes on. Nobody waits for a background step. A new list
+ * supersedes the rest of an older one: what runs is cut and the new list begins when the cut steps
+ * are gone, or after STEPS_GRACE_MS if one of them will not go. Knows nothing of what the steps do.
  */
 #ifndef HAGENT_STEPS_H
 #define HAGENT_STEPS_H
@@ -32,7 +32,7 @@ struct steps;
 
 struct step {
 	const char *name;
-	unsigned stage; /* ascending in a list */
+	unsigned after; /* bits: positions of earlier steps of the list that must be over first */
 	unsigned deadline_ms;
 	bool background;
 	/*
@@ -71,7 +71,8 @@ struct steps {
 	void *arg;
 
 	const struct step *list;
-	size_t n, next; /* next = first step not yet begun */
+	size_t n;
+	unsigned begun, over; /* bits, by position */
 	uint64_t id;
 	bool busy, waiting; /* waiting: for the cut steps of the list before */
 	unsigned last_token;

@@ -125,6 +125,16 @@ on() {
 	"$lab" exec "$@"
 }
 
+# in_order WORDS STEP...: the steps stand in the text in this order, whatever stands between
+in_order() {
+	local rest=$1 step
+	shift
+	for step; do
+		[[ $rest == *"$step"* ]] || return 1
+		rest=${rest#*"$step"}
+	done
+}
+
 # agent NODE ARGUMENTS...: hagent of a node
 agent() {
 	local node=$1

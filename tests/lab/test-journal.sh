@@ -27,8 +27,8 @@ move() {
 
 need_lab
 active=gw1
-check_eq "gw1 became MASTER in this order" "$(steps gw1 MASTER | sed 's/ conntrack-refresh.*//')" \
-    "copy:skipped epoch:ok promote:ok commit:ok gate-open:ok announce:ok"
+check "gw1 became MASTER in this order" in_order "$(steps gw1 MASTER)" copy:skipped epoch:ok promote:ok announce:ok
+check "with its flows in this one" in_order "$(steps gw1 MASTER)" copy:skipped commit:ok gate-open:ok announce:ok
 check_match "gw2 became BACKUP in this order" "$(steps gw2 BACKUP)" '^(gate-shut:ok yield:skipped|yield:skipped gate-shut:ok) demote:ok conntrack'
 for i in 1 2 3 4 5; do
 	check "move $i" move "$active"
@@ -67,7 +67,7 @@ check "conntrackd hangs: the gateway serves all the same" [ -n "$answers_ms" ]
 note "figure: with a step that hangs, the gateway answers after $answers_ms ms"
 sleep 1
 check_match "the journal says that the step was cut, and the rest went on" "$(steps "$standby" MASTER)" \
-    'epoch:ok promote:ok .*commit:cut .*gate-open:ok .*announce:ok|epoch:ok promote:ok .*gate-open:ok .*commit:cut .*announce:ok'
+    'epoch:ok promote:ok .*commit:cut gate-open:ok announce:ok'
 journal "$standby" | jq -r 'select(.result == "cut") | "# cut: \(.transition) \(.step) after \(.ms) ms"'
 kill -CONT "$hung"
 "$lab" heal $active

@@ -2,7 +2,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The step runner on the virtual clock: order, stages, deadlines, superseding, late ends.
+ * The step runner on the virtual clock: order, deadlines, superseding, late ends.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -82,12 +82,20 @@ static const struct step list[] = {
     {"a", 0, 100, false, begin_0, cut_0},
     {"b", 1, 200, false, begin_1, cut_1},
     {"c", 1, 50, false, begin_2, cut_2},
-    {"d", 2, 100, false, begin_3, cut_3},
+    {"d", 6, 100, false, begin_3, cut_3},
 };
 /* a; b in the background; d */
 static const struct step behind[] = {
     {"a", 0, 100, false, begin_0, cut_0},
     {"b", 1, 300, true, begin_1, cut_1},
+    {"d", 1, 100, false, begin_3, cut_3},
+};
+
+/* a; b and c; d after b alone */
+static const struct step lanes[] = {
+    {"a", 0, 100, false, begin_0, cut_0},
+    {"b", 1, 200, false, begin_1, cut_1},
+    {"c", 1, 500, false, begin_2, cut_2},
     {"d", 2, 100, false, begin_3, cut_3},
 };
 
@@ -291,6 +299,20 @@ test_background(void **state)
 	expect("b=superseded:0 +a a=ok:0 +b b=ok:0 +d d=ok:0 done8 ");
 }
 
+static void
+test_nobody_waits_for_what_he_does_not_need(void **state)
+{
+	w.does[1] = w.does[2] = LATER;
+	steps_run(&w.steps, lanes, 4, 1);
+	expect("+a a=ok:0 +b +c ");
+	loop_advance(w.loop, 10);
+	end(1);
+	expect("b=ok:10 +d d=ok:0 ");
+	assert_true(steps_busy(&w.steps));
+	end(2);
+	expect("c=ok:10 done1 ");
+}
+
 #define TEST(x) cmocka_unit_test_setup_teardown(x, setup, teardown)
 
 int
@@ -308,6 +330,7 @@ main(void)
 	    TEST(test_but_not_for_ever),
 	    TEST(test_superseded_while_waiting),
 	    TEST(test_background),
+	    TEST(test_nobody_waits_for_what_he_does_not_need),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
