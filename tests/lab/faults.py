@@ -118,13 +118,46 @@ def link_fault(switch):
 
 
 def isolate(state, _node=None):
-    """Isolated bridge ports reach every port but each other: gw1 and gw2 lose sight of each other."""
-    on = "on" if any("partition" in faults for faults in state["faults"].values()) else "off"
+    """Isolated bridge ports reach every port but each other: gw1 and gw2 lose sight of each other.
+
+    With `split` the WAN switch falls in two besides: gw2 and client2 are on the other half.
+    """
+    cut = {method for faults in state["faults"].values() for method in faults}
+    on = "on" if cut & {"partition", "split"} else "off"
     acts(state)
+    for node in ("gw2", "client2"):
+        if ns_exists(node):
+            ip("wan", f"link set {node} master {'br1' if 'split' in cut else 'br0'}")
     for switch in SWITCHES:
         for node in GATEWAYS:
             if ns_exists(node):
                 in_ns(switch, "bridge", "link", "set", "dev", node, "isolated", on)
+
+
+def kill_one(name):
+    """One program, and nothing of what it started."""
+    def fail(state, node):
+        record = need(state, node, name)
+        acts(state)
+        os.kill(record["pid"], signal.SIGKILL)
+        while alive(record):
+            time.sleep(0.01)
+
+    return fail, nothing
+
+
+def hang_one(name):
+    def fail(state, node):
+        pids = family([need(state, node, name)]) if name == "keepalived" else [need(state, node, name)["pid"]]
+        acts(state)
+        signal_all(pids, signal.SIGSTOP)
+
+    def heal(state, node):
+        record = state["procs"].get(f"{node}/{name}")
+        if alive(record):
+            signal_all(family([record]), signal.SIGCONT)
+
+    return fail, heal
 
 
 def nothing(_state, _node):
@@ -137,7 +170,14 @@ FAULTS = {
     "kill-keepalived": (fail_kill_keepalived, nothing),
     "hang-pptpd": (fail_hang_pptpd, heal_hang_pptpd),
     "link-wan": link_fault("wan"),
+    "link-lan": link_fault("lan"),
     "link-sync": link_fault("sync"),
     "power": (fail_power, heal_power),
     "partition": (isolate, isolate),
+    "split": (isolate, isolate),
+    "kill-agent": kill_one("agent"),
+    "kill-conntrackd": kill_one("conntrackd"),
+    "kill-sshd": kill_one("sshd"),
+    "hang-agent": hang_one("agent"),
+    "hang-keepalived": hang_one("keepalived"),
 }

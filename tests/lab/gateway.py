@@ -10,12 +10,15 @@ import json
 import os
 import pwd
 import re
+import shlex
 import shutil
+import signal
 import socket
 import time
 
-from net import (BUILD, GATEWAYS, HERE, PROGRAMS, TOP, VIP, LabError, alive, end_processes, family,
-                 in_ns, ip, note, ns, proc_stat, root, run, start)
+from net import (BUILD, GATEWAYS, HERE, PROGRAMS, RUN, TOP, VIP, LabError, alive, end_processes, family,
+                 in_ns, ip, note, ns, open_to_all, proc_stat, root, run, signal_all, start,
+                 strays)
 
 # In the order of starting.
 AHEAD = ("nice", "-n", "-10")  # as their units say: clients and servers share this machine
@@ -86,8 +89,28 @@ def private(path, flags):
 
 # --- programs on the gateways -----------------------------------------------
 
-def program(name):
-    return f"{PROGRAMS}/{name}/{name}"
+def programs(node):
+    """The folder that this node's programs come from: another build's, or ours."""
+    try:
+        with open(f"{RUN}/{node}.programs", encoding="utf-8") as f:
+            return f.read()
+    except FileNotFoundError:
+        return PROGRAMS
+
+
+def use_programs(node, folder):
+    """From now on this node's programs are those of another build folder."""
+    folder = os.path.realpath(folder)
+    if not all(os.access(f"{folder}/{name}/{name}", os.X_OK) for name in ("hagent", "pptpd")):
+        raise LabError(f"{folder}: no build folder with hagent and pptpd")
+    if not open_to_all(folder):
+        raise LabError(f"{folder}: the pair's user cannot reach it")
+    with open(f"{RUN}/{node}.programs", "w", encoding="utf-8") as f:
+        f.write(folder)
+
+
+def program(node, name):
+    return f"{programs(node)}/{name}/{name}"
 
 
 def build():
@@ -108,8 +131,8 @@ def place_programs():
     for name in ("hagent", "pptpd"):
         os.mkdir(f"{PROGRAMS}/{name}")
         os.chmod(f"{PROGRAMS}/{name}", 0o755)
-        shutil.copy(f"{BUILD}/{name}/{name}", program(name))
-        os.chmod(program(name), 0o755)
+        shutil.copy(f"{BUILD}/{name}/{name}", f"{PROGRAMS}/{name}/{name}")
+        os.chmod(f"{PROGRAMS}/{name}/{name}", 0o755)
 
 
 def remove_programs():
@@ -118,7 +141,7 @@ def remove_programs():
 
 
 def hagent(node, *args, check=True):
-    return in_ns(node, program("hagent"), "--node", node, "--root", root(node), *args, check=check)
+    return in_ns(node, program(node, "hagent"), "--node", node, "--root", root(node), *args, check=check)
 
 
 def ask(path, cmd, timeout=1.0, **args):
@@ -203,7 +226,7 @@ def forget(*paths):
 
 
 def start_pptpd(state, node):
-    p = start(state, node, "pptpd", *AHEAD, program("pptpd"), "--node", node, "--root", root(node),
+    p = start(state, node, "pptpd", *AHEAD, program(node, "pptpd"), "--node", node, "--root", root(node),
               "--role", "standby", "--user", "nobody")
     wait_until(node, "pptpd", lambda: ask_daemon(node, "status") is not None, process=p)
 
@@ -231,7 +254,7 @@ def start_conntrackd(state, node):
 
 
 def start_agent(state, node):
-    p = start(state, node, "agent", *AHEAD, program("hagent"), "--node", node, "--root", root(node),
+    p = start(state, node, "agent", *AHEAD, program(node, "hagent"), "--node", node, "--root", root(node),
               "run")
     wait_until(node, "agent", lambda: ask_agent(node) is not None, process=p)
 
@@ -291,6 +314,60 @@ STARTERS = {"pptpd": start_pptpd, "sshd": start_sshd, "conntrackd": start_conntr
 def start_gateway(state, node):
     prepare(node)
     revive(state, node)
+
+
+# --- stopping, as a service manager does --------------------------------------
+
+UNITS = {"pptpd": "pptpd.service.in", "sshd": "pptp-ha-sshd.service",
+         "conntrackd": "conntrackd.service.d/pptp-ha.conf", "agent": "hagent.service.in",
+         "keepalived": "keepalived.service.d/pptp-ha.conf"}
+
+
+def stop_hooks(node, name):
+    """The unit's ExecStop commands that are ours, as they run on this node."""
+    hooks = []
+    with open(f"{TOP}/deploy/systemd/{UNITS[name]}", encoding="utf-8") as f:
+        for line in f.read().replace("\\\n", " ").splitlines():
+            words = shlex.split(line.removeprefix("ExecStop=")) if line.startswith("ExecStop=") else []
+            if words and words[0].lstrip("-+!:@").endswith("/hagent"):
+                hooks.append([program(node, "hagent"), "--root", root(node)]
+                             + [w.replace("%l", node) for w in words[1:]])
+    return hooks
+
+
+def stop_service(state, node, name, hooks=True):
+    """In order, after the unit's own commands. The agent's children outlive it (KillMode=process)."""
+    record = state["procs"].get(f"{node}/{name}")
+    if not alive(record):
+        return
+    for hook in stop_hooks(node, name) if hooks else []:
+        p = in_ns(node, *hook, check=False)
+        if p.returncode != 0:
+            note(f"{node}: {name}: {' '.join(hook[1:])}: exit {p.returncode} {p.stdout.strip()}")
+    if name != "agent":
+        end_processes([record])
+        return
+    signal_all([record["pid"]], signal.SIGTERM)
+    end = time.monotonic() + 3
+    while alive(record):
+        if time.monotonic() > end:
+            signal_all([record["pid"]], signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def restart_service(state, node, name, hooks=True):
+    stop_service(state, node, name, hooks)
+    STARTERS[name](state, node)
+
+
+def upgrade(state, node, folder):
+    """As a package does: all of it stops, the files change, all of it starts."""
+    for name in reversed(SERVICES):
+        stop_service(state, node, name)
+    # The old link must not outlive the old agent here: it is the old version.
+    end_processes(strays(node))
+    use_programs(node, folder)
+    start_gateway(state, node)
 
 
 def serve(node):

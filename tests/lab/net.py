@@ -34,13 +34,14 @@ PROGRAMS = BUILD if open_to_all(TOP) else f"/var/tmp/{PREFIX}-lab"
 
 SWITCHES = ("wan", "lan", "sync")
 GATEWAYS = ("gw1", "gw2")
-NODES = GATEWAYS + ("client", "server")
+NODES = GATEWAYS + ("client", "client2", "server")
 VIP = {"wan": "198.51.100.10/24", "lan": "192.168.1.1/24"}
 # switch, node, MAC address, address; the interface has the switch's name, the port the node's
 PORTS = (
     ("wan", "gw1", "02:00:00:00:01:01", "198.51.100.11/24"),
     ("wan", "gw2", "02:00:00:00:01:02", "198.51.100.12/24"),
     ("wan", "client", "02:00:00:00:01:64", "198.51.100.100/24"),
+    ("wan", "client2", "02:00:00:00:01:65", "198.51.100.101/24"),
     ("lan", "gw1", "02:00:00:00:02:01", "192.168.1.2/24"),
     ("lan", "gw2", "02:00:00:00:02:02", "192.168.1.3/24"),
     ("lan", "server", "02:00:00:00:02:14", "192.168.1.20/24"),
@@ -253,6 +254,9 @@ def make_switch(name):
     for table in ("iptables", "arptables"):
         in_ns(name, "sysctl", "-qw", f"net.bridge.bridge-nf-call-{table}=0", check=False)
     ip(name, "link set br0 up")
+    if name == "wan":  # its other half, when it falls in two
+        ip(name, "link add br1 type bridge stp_state 0 forward_delay 0 mcast_snooping 0")
+        ip(name, "link set br1 up")
 
 
 def make_node(node):
@@ -272,7 +276,7 @@ def make_node(node):
         ip(node, "route add default via 198.51.100.100")
     elif node == "server":
         ip(node, "route add default via 192.168.1.1")
-    else:
+    elif node == "client":
         in_ns(node, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0",
               "net.ipv4.conf.default.rp_filter=0", "net.ipv4.conf.all.send_redirects=0",
               "net.ipv4.conf.wan.send_redirects=0")
