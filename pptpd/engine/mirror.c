@@ -1,14 +1,15 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Two tables by id, each also a list in order of arrival. A session whose connection is not known
- * yet is held as an orphan and announced when the connection comes. Records hold keys: every byte
- * is wiped before it is freed.
+ * Two tables by id, of one kind; each is also a list in order of arrival. A session whose
+ * connection is not known yet is held as an orphan and announced when the connection comes. Records
+ * hold keys: every byte is wiped before it is freed.
  */
 #include "pptpd/engine/mirror_internal.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,81 @@ give(struct mirror *m, void *p, size_t size)
 	m->bytes -= size;
 }
 
+/* ---- a table ---- */
+
+static int
+table_init(struct mirror *m, struct mirror_table *t)
+{
+	t->n_buckets = BUCKETS_MIN;
+	t->buckets = take(m, BUCKETS_MIN * sizeof *t->buckets);
+	return t->buckets == NULL ? -1 : 0;
+}
+
+static struct mirror_link **
+bucket_of(const struct mirror_table *t, uint64_t id)
+{
+	return &t->buckets[hash(id, t->n_buckets)];
+}
+
+static struct mirror_link *
+table_find(const struct mirror_table *t, uint64_t id)
+{
+	struct mirror_link *l = *bucket_of(t, id);
+
+	while (l != NULL && l->id != id)
+		l = l->next;
+	return l;
+}
+
+static void
+table_put(struct mirror_table *t, struct mirror_link *l)
+{
+	struct mirror_link **at = bucket_of(t, l->id);
+
+	l->next = *at;
+	*at = l;
+}
+
+/* A larger table if it can be had: without, the chains are longer. */
+static void
+table_grow(struct mirror *m, struct mirror_table *t)
+{
+	struct mirror_table larger = {.n_buckets = t->n_buckets * 2};
+
+	larger.buckets = take(m, larger.n_buckets * sizeof *larger.buckets);
+	if (larger.buckets == NULL)
+		return;
+	for (size_t i = 0; i < t->n_buckets; i++)
+		for (struct mirror_link *l = t->buckets[i], *next; l != NULL; l = next) {
+			next = l->next;
+			table_put(&larger, l);
+		}
+	larger.n = t->n;
+	give(m, t->buckets, t->n_buckets * sizeof *t->buckets);
+	*t = larger;
+}
+
+static void
+table_add(struct mirror *m, struct mirror_table *t, struct mirror_link *l)
+{
+	table_put(t, l);
+	if (++t->n >= t->n_buckets)
+		table_grow(m, t);
+}
+
+static void
+table_remove(struct mirror_table *t, struct mirror_link *l)
+{
+	struct mirror_link **at = bucket_of(t, l->id);
+
+	while (*at != l)
+		at = &(*at)->next;
+	*at = l->next;
+	t->n--;
+}
+
+/* ---- life ---- */
+
 struct mirror *
 mirror_new(const struct mirror_ops *ops, void *arg)
 {
@@ -60,10 +136,7 @@ mirror_new(const struct mirror_ops *ops, void *arg)
 	TAILQ_INIT(&m->orphans);
 	TAILQ_INIT(&m->behind);
 	TAILQ_INIT(&m->conns);
-	m->n_session_buckets = m->n_conn_buckets = BUCKETS_MIN;
-	m->session_buckets = take(m, BUCKETS_MIN * sizeof *m->session_buckets);
-	m->conn_buckets = take(m, BUCKETS_MIN * sizeof *m->conn_buckets);
-	if (m->session_buckets == NULL || m->conn_buckets == NULL) {
+	if (table_init(m, &m->by_session) < 0 || table_init(m, &m->by_conn) < 0) {
 		mirror_free(m);
 		errno = ENOMEM;
 		return NULL;
@@ -75,43 +148,6 @@ void
 mirror_set_limit(struct mirror *m, size_t bytes)
 {
 	m->limit = bytes;
-}
-
-/* A larger table if it can be had: without, the chains are longer. */
-static void
-grow_sessions(struct mirror *m)
-{
-	size_t n = m->n_session_buckets * 2;
-	struct session_node **b, *s;
-
-	if (m->n_sessions < m->n_session_buckets || (b = take(m, n * sizeof *b)) == NULL)
-		return;
-	TAILQ_FOREACH(s, &m->sessions, entry)
-	{
-		s->next = b[hash(s->s.id, n)];
-		b[hash(s->s.id, n)] = s;
-	}
-	give(m, m->session_buckets, m->n_session_buckets * sizeof *b);
-	m->session_buckets = b;
-	m->n_session_buckets = n;
-}
-
-static void
-grow_conns(struct mirror *m)
-{
-	size_t n = m->n_conn_buckets * 2;
-	struct conn_node **b, *c;
-
-	if (m->n_conns < m->n_conn_buckets || (b = take(m, n * sizeof *b)) == NULL)
-		return;
-	TAILQ_FOREACH(c, &m->conns, entry)
-	{
-		c->next = b[hash(c->c.id, n)];
-		b[hash(c->c.id, n)] = c;
-	}
-	give(m, m->conn_buckets, m->n_conn_buckets * sizeof *b);
-	m->conn_buckets = b;
-	m->n_conn_buckets = n;
 }
 
 /* Puts a copy of the encoded record in the place of an older one. 0 or -1 with errno ENOMEM. */
@@ -138,56 +174,44 @@ mirror_keep_record(
 struct session_node *
 mirror_find_session(const struct mirror *m, uint64_t id)
 {
-	struct session_node *s = m->session_buckets[hash(id, m->n_session_buckets)];
+	struct mirror_link *l = table_find(&m->by_session, id);
 
-	while (s != NULL && s->s.id != id)
-		s = s->next;
-	return s;
+	return l == NULL ? NULL : (void *)((char *)l - offsetof(struct session_node, link));
 }
 
 struct conn_node *
 mirror_find_conn(const struct mirror *m, uint64_t id)
 {
-	struct conn_node *c = m->conn_buckets[hash(id, m->n_conn_buckets)];
+	struct mirror_link *l = table_find(&m->by_conn, id);
 
-	while (c != NULL && c->c.id != id)
-		c = c->next;
-	return c;
+	return l == NULL ? NULL : (void *)((char *)l - offsetof(struct conn_node, link));
 }
 
 struct session_node *
 mirror_new_session(struct mirror *m, uint64_t id)
 {
-	struct session_node *s = take(m, sizeof *s), **at;
+	struct session_node *s = take(m, sizeof *s);
 
 	if (s == NULL)
 		return NULL;
-	s->s.id = id;
-	at = &m->session_buckets[hash(id, m->n_session_buckets)];
-	s->next = *at;
-	*at = s;
+	s->s.id = s->link.id = id;
 	TAILQ_INSERT_TAIL(&m->sessions, s, entry);
 	TAILQ_INSERT_TAIL(&m->orphans, s, sibling);
-	m->n_sessions++;
-	grow_sessions(m);
+	table_add(m, &m->by_session, &s->link);
 	return s;
 }
 
 struct conn_node *
 mirror_new_conn(struct mirror *m, uint64_t id)
 {
-	struct conn_node *c = take(m, sizeof *c), **at;
+	struct conn_node *c = take(m, sizeof *c);
 
 	if (c == NULL)
 		return NULL;
-	c->c.id = id;
+	c->c.id = c->link.id = id;
 	TAILQ_INIT(&c->sessions);
-	at = &m->conn_buckets[hash(id, m->n_conn_buckets)];
-	c->next = *at;
-	*at = c;
 	TAILQ_INSERT_TAIL(&m->conns, c, entry);
-	m->n_conns++;
-	grow_conns(m);
+	table_add(m, &m->by_conn, &c->link);
 	return c;
 }
 
@@ -237,17 +261,12 @@ mirror_join(struct mirror *m, struct session_node *s, struct conn_node *conn)
 void
 mirror_free_session(struct mirror *m, struct session_node *s)
 {
-	struct session_node **at = &m->session_buckets[hash(s->s.id, m->n_session_buckets)];
-
-	while (*at != s)
-		at = &(*at)->next;
-	*at = s->next;
+	table_remove(&m->by_session, &s->link);
 	mirror_join(m, s, NULL);
 	if (s->lagging)
 		TAILQ_REMOVE(&m->behind, s, lag);
 	TAILQ_REMOVE(&m->orphans, s, sibling);
 	TAILQ_REMOVE(&m->sessions, s, entry);
-	m->n_sessions--;
 	give(m, s->s.record, s->s.len);
 	give(m, s, sizeof *s);
 }
@@ -255,14 +274,9 @@ mirror_free_session(struct mirror *m, struct session_node *s)
 void
 mirror_free_conn(struct mirror *m, struct conn_node *c)
 {
-	struct conn_node **at = &m->conn_buckets[hash(c->c.id, m->n_conn_buckets)];
-
 	assert(TAILQ_EMPTY(&c->sessions));
-	while (*at != c)
-		at = &(*at)->next;
-	*at = c->next;
+	table_remove(&m->by_conn, &c->link);
 	TAILQ_REMOVE(&m->conns, c, entry);
-	m->n_conns--;
 	give(m, c->c.record, c->c.len);
 	give(m, c, sizeof *c);
 }
@@ -303,8 +317,8 @@ mirror_free(struct mirror *m)
 		return;
 	m->ops = (struct mirror_ops){0};
 	mirror_clear(m);
-	free(m->session_buckets);
-	free(m->conn_buckets);
+	free(m->by_session.buckets);
+	free(m->by_conn.buckets);
 	free(m);
 }
 
@@ -313,13 +327,13 @@ mirror_free(struct mirror *m)
 unsigned
 mirror_sessions(const struct mirror *m)
 {
-	return m->n_sessions;
+	return m->by_session.n;
 }
 
 unsigned
 mirror_connections(const struct mirror *m)
 {
-	return m->n_conns;
+	return m->by_conn.n;
 }
 
 size_t

@@ -11,13 +11,24 @@
 
 #include "pptpd/engine/mirror.h"
 
+struct mirror_link { /* of a node, in its bucket */
+	struct mirror_link *next;
+	uint64_t id;
+};
+
+struct mirror_table { /* by id */
+	struct mirror_link **buckets;
+	size_t n_buckets; /* a power of two */
+	unsigned n;
+};
+
 struct conn_node;
 
 struct session_node {
 	struct mirror_session s; /* first: it is what the outside holds */
+	struct mirror_link link;
 	TAILQ_ENTRY(session_node) entry;
 	TAILQ_ENTRY(session_node) sibling; /* of the same connection, or an orphan */
-	struct session_node *next;         /* in its bucket */
 	struct conn_node *conn;            /* NULL: an orphan */
 	TAILQ_ENTRY(session_node) lag;     /* behind: its receive key is */
 	bool announced, adopted, lagging;
@@ -27,8 +38,8 @@ TAILQ_HEAD(session_nodes, session_node);
 
 struct conn_node {
 	struct mirror_connection c; /* first */
+	struct mirror_link link;
 	TAILQ_ENTRY(conn_node) entry;
-	struct conn_node *next;
 	struct session_nodes sessions;
 	bool seen;
 };
@@ -39,10 +50,7 @@ struct mirror {
 	struct session_nodes sessions, orphans, behind;
 	bool snapshot; /* one has begun and not ended */
 	TAILQ_HEAD(, conn_node) conns;
-	struct session_node **session_buckets;
-	struct conn_node **conn_buckets;
-	size_t n_session_buckets, n_conn_buckets; /* powers of two */
-	unsigned n_sessions, n_conns;
+	struct mirror_table by_session, by_conn;
 	size_t bytes, limit;
 };
 
