@@ -84,11 +84,15 @@ counters_add(struct dp_counters *c, const struct dp_session *s)
 void
 dp_session_counters(const struct dp_session *s, struct dp_counters *c)
 {
+	uint64_t said = get(&s->said_ack);
+
 	memset(c, 0, sizeof(*c));
 	counters_add(c, s);
 	c->tx_seq = atomic_load_explicit(&s->tx.next, memory_order_relaxed);
 	c->rx_seq = atomic_load_explicit(&s->ack.received, memory_order_relaxed);
 	c->tx_acked = atomic_load_explicit(&s->peer_acked, memory_order_relaxed);
+	c->said_ack = (uint32_t)said;
+	c->any_said_ack = (said & SAID_ACK) != 0;
 	c->tx_index = get(&s->tx.index);
 	c->rx_index = get(&s->rx.index);
 }

@@ -48,6 +48,7 @@ put_order(struct worker *w, struct dp_session *s, enum half half, enum order_kin
 	if (o == NULL)
 		return false;
 	if (kind == ORDER_KEYS) {
+		o->up = !s->disarm;
 		memcpy(o->key, s->key[half], sizeof(o->key));
 		explicit_bzero(s->key[half], sizeof(s->key[half]));
 	} else if (kind == ORDER_LINK) {
@@ -306,9 +307,10 @@ dp_attach(struct dataplane *dp, const struct dp_session_config *c)
 	return s;
 }
 
-int
-dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol, const uint8_t *payload,
-    size_t len)
+/* seq: NULL = the next number. */
+static int
+order_frame(struct dataplane *dp, struct dp_session *s, const uint32_t *seq, uint16_t protocol,
+    const uint8_t *payload, size_t len)
 {
 	struct worker *w = &dp->workers[s->worker[HALF_TX]];
 	struct order *o = NULL;
@@ -326,11 +328,37 @@ dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol, con
 	}
 	o->protocol = protocol;
 	o->len = (uint16_t)len;
+	o->seek = seq != NULL;
+	o->seq = seq != NULL ? *seq : 0;
 	if (len > 0)
 		memcpy(o->payload, payload, len);
 	ring_commit(&w->orders);
 	kick(w);
 	return 0;
+}
+
+int
+dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol, const uint8_t *payload,
+    size_t len)
+{
+	return order_frame(dp, s, NULL, protocol, payload, len);
+}
+
+int
+dp_send_frame_at(struct dataplane *dp, struct dp_session *s, uint32_t seq, uint16_t protocol,
+    const uint8_t *payload, size_t len)
+{
+	return order_frame(dp, s, &seq, protocol, payload, len);
+}
+
+void
+dp_disarm(struct dataplane *dp, struct dp_session *s)
+{
+	if (s->detaching)
+		return;
+	explicit_bzero(s->key, sizeof(s->key));
+	s->disarm = true;
+	give_both(dp, s, ORDER_KEYS);
 }
 
 void
@@ -339,6 +367,7 @@ dp_set_keys(struct dataplane *dp, struct dp_session *s, const uint8_t send_key[s
 {
 	if (s->detaching)
 		return;
+	s->disarm = false;
 	memcpy(s->key[HALF_TX], send_key, 16);
 	memcpy(s->key[HALF_RX], recv_key, 16);
 	give_both(dp, s, ORDER_KEYS);

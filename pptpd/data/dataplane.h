@@ -114,6 +114,15 @@ void dp_detach(struct dataplane *dp, struct dp_session *s);
  * ring full, frame lost. */
 int dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol,
     const uint8_t *payload, size_t len);
+/*
+ * Likewise with this GRE number, whatever the next one is; the numbers go on behind it. For a
+ * session without keys whose client stands nobody knows where: see pptpd/engine/rekey.h.
+ */
+int dp_send_frame_at(struct dataplane *dp, struct dp_session *s, uint32_t seq, uint16_t protocol,
+    const uint8_t *payload, size_t len);
+/* No key that the halves have is used from now on, in neither direction, until dp_set_keys(). What
+ * waits for one is dropped. */
+void dp_disarm(struct dataplane *dp, struct dp_session *s);
 /* Arms both directions with fresh start keys; encrypted data is accepted from now on. */
 void dp_set_keys(struct dataplane *dp, struct dp_session *s, const uint8_t send_key[static 16],
     const uint8_t recv_key[static 16]);
@@ -209,7 +218,10 @@ struct dp_counters {
 	uint64_t relayed, injected; /* packets given to on_relay(); processed (no session known) */
 	uint64_t drops[DP_DROP_MAX];
 	uint32_t tx_seq, rx_seq,
-	    tx_acked; /* GRE: next to send, last received, last that the peer acked */
+	    tx_acked;      /* GRE: next to send, last received, last that the peer acked */
+	uint32_t said_ack; /* valid with any_said_ack: what the peer acknowledged last, as it said
+			      it, whether or not we sent so much */
+	bool any_said_ack;
 	uint64_t tx_index, rx_index;       /* MPPE key indices */
 	uint64_t last_rx_ms, last_data_ms; /* loop clock: any frame; IP either way (idle) */
 };

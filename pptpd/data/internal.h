@@ -158,6 +158,7 @@ struct dp_session {
 	bool up;
 	struct dp_up link;
 	uint8_t key[HALVES][16]; /* wiped once on its way */
+	bool disarm;             /* instead of a key */
 	struct limit {
 		struct keygate gate;
 		uint32_t low_water;
@@ -170,11 +171,14 @@ struct dp_session {
 	alignas(64) struct gre_ack ack;
 	_Atomic uint32_t peer_acked; /* written by the receive half */
 	_Atomic bool any_acked;      /* likewise: peer_acked means something */
+	_Atomic uint64_t said_ack;   /* likewise: the newest one as it came, SAID_ACK set if any */
 	_Atomic uint32_t notes_sent;
 
 	alignas(64) struct rx_half rx;
 	alignas(64) struct tx_half tx;
 };
+
+#define SAID_ACK (1ull << 32)
 
 /* Main thread to worker. Those before ORDER_FRAME are never lost, and go in this order if delayed.
  */
@@ -191,7 +195,9 @@ enum order_kind {
 
 struct order {
 	uint8_t kind, half;
-	bool up;
+	bool up;   /* ORDER_LINK; ORDER_KEYS: there is a key */
+	bool seek; /* ORDER_FRAME: with number seq */
+	uint32_t seq;
 	uint16_t protocol, len; /* ORDER_FRAME */
 	uint32_t source;
 	struct dp_session *session;
@@ -330,6 +336,7 @@ void rx_input(struct worker *w, const uint8_t *packet, size_t len); /* one IP pa
 void rx_gap_due(struct worker *w, struct dp_session *s);
 void rx_ack_due(struct worker *w, struct dp_session *s);
 void rx_keys(struct dp_session *s, const uint8_t key[static 16]);
+void rx_disarm(struct dp_session *s);
 void rx_import(struct dp_session *s, const struct dp_state *state);
 void rx_state(const struct dp_session *s, struct dp_state *state); /* its part of it */
 void rx_detach(struct worker *w, struct dp_session *s);
@@ -351,6 +358,8 @@ void send_set_gate(
     struct worker *w, struct dp_session *s, const struct keygate *g, uint32_t low_water);
 void send_limit(struct worker *w, struct dp_session *s, uint32_t ahead, uint32_t low_water);
 void send_keys(struct worker *w, struct dp_session *s, const uint8_t key[static 16]);
+void send_disarm(struct worker *w, struct dp_session *s);
+void send_seek(struct dp_session *s, uint32_t seq); /* the next number */
 void send_link_down(struct worker *w, struct dp_session *s);
 void send_import(struct dp_session *s, const struct dp_state *state, uint32_t fill_from);
 void send_state(const struct dp_session *s, struct dp_state *state); /* its part of it */

@@ -394,8 +394,10 @@ rx_input(struct worker *w, const uint8_t *packet, size_t len)
 		return;
 	}
 	tally_set(&s->rx.tally.last_ms, w->now_us / 1000);
-	if (h.has_ack)
+	if (h.has_ack) {
+		atomic_store_explicit(&s->said_ack, SAID_ACK | h.ack, memory_order_relaxed);
 		take_ack(s, h.ack);
+	}
 	if (!h.has_seq)
 		return;
 	d = (struct delivery){.w = w, .s = s};
@@ -439,6 +441,17 @@ rx_keys(struct dp_session *s, const uint8_t key[static 16])
 	rx->based = false;
 	rx->doubts = 0;
 	tally_set(&rx->index, rx->mppe.index);
+}
+
+void
+rx_disarm(struct dp_session *s)
+{
+	struct rx_half *rx = &s->rx;
+
+	rx->armed = rx->based = false;
+	mppe_fini(&rx->mppe);
+	mppe_fini(&rx->far);
+	tally_set(&rx->index, 0);
 }
 
 void

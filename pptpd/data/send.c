@@ -238,6 +238,22 @@ send_link_down(struct worker *w, struct dp_session *s)
 }
 
 void
+send_disarm(struct worker *w, struct dp_session *s)
+{
+	s->tx.armed = false;
+	mppe_fini(&s->tx.mppe);
+	tally_set(&s->tx.index, 0);
+	send_link_down(w, s);
+}
+
+void
+send_seek(struct dp_session *s, uint32_t seq)
+{
+	s->tx.gre.next = seq;
+	atomic_store_explicit(&s->tx.next, seq, memory_order_relaxed);
+}
+
+void
 send_import(struct dp_session *s, const struct dp_state *state, uint32_t fill_from)
 {
 	struct tx_half *tx = &s->tx;

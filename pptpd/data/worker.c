@@ -111,10 +111,14 @@ attach(struct worker *w, struct dp_session *s, enum half half)
 static void
 set_keys(struct worker *w, struct dp_session *s, struct order *o)
 {
-	if (o->half == HALF_RX)
+	if (o->half == HALF_RX && o->up)
 		rx_keys(s, o->key);
-	else
+	else if (o->half == HALF_RX)
+		rx_disarm(s);
+	else if (o->up)
 		send_keys(w, s, o->key);
+	else
+		send_disarm(w, s);
 	explicit_bzero(o->key, sizeof(o->key));
 }
 
@@ -159,6 +163,8 @@ obey(struct worker *w, struct order *o)
 		detach(w, s, (enum half)o->half);
 		break;
 	case ORDER_FRAME:
+		if (o->seek)
+			send_seek(s, o->seq);
 		send_frame(w, s, o->protocol, o->payload, o->len);
 		break;
 	}
