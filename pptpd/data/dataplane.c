@@ -61,6 +61,10 @@ put_order(struct worker *w, struct dp_session *s, enum half half, enum order_kin
 	} else if (kind == ORDER_EXPORT) {
 		o->ahead = s->export_ahead;
 		o->low_water = s->export_low;
+		o->up = half == HALF_TX && s->skip;
+		o->seq = s->skip_seq;
+		o->index = s->skip_index;
+		s->skip &= half != HALF_TX;
 		o->round = s->report.asked;
 	}
 	ring_commit(&w->orders);
@@ -358,6 +362,7 @@ dp_disarm(struct dataplane *dp, struct dp_session *s)
 		return;
 	explicit_bzero(s->key, sizeof(s->key));
 	s->disarm = true;
+	s->skip = false;
 	give_both(dp, s, ORDER_KEYS);
 }
 
@@ -367,7 +372,7 @@ dp_set_keys(struct dataplane *dp, struct dp_session *s, const uint8_t send_key[s
 {
 	if (s->detaching)
 		return;
-	s->disarm = false;
+	s->disarm = s->skip = false;
 	memcpy(s->key[HALF_TX], send_key, 16);
 	memcpy(s->key[HALF_RX], recv_key, 16);
 	give_both(dp, s, ORDER_KEYS);
@@ -456,6 +461,15 @@ dp_batch(struct dataplane *dp, bool on)
 	dp->batch = on;
 	for (unsigned i = 0; !on && i < dp->config.workers; i++)
 		ring_kick(&dp->workers[i].orders);
+}
+
+void
+dp_skip(struct dataplane *dp, struct dp_session *s, uint32_t seq, uint64_t index)
+{
+	(void)dp;
+	s->skip = true;
+	s->skip_seq = seq;
+	s->skip_index = index;
 }
 
 void

@@ -164,6 +164,9 @@ struct dp_session {
 		uint32_t low_water;
 	} gate, regate; /* before the export that is late, after it */
 	uint32_t export_ahead, export_low;
+	bool skip; /* the next export's: dp_skip() */
+	uint32_t skip_seq;
+	uint64_t skip_index;
 	struct report report;
 	_Atomic uint32_t notes_read; /* read by the receive half, which wrote notes_sent */
 
@@ -195,17 +198,18 @@ enum order_kind {
 
 struct order {
 	uint8_t kind, half;
-	bool up;   /* ORDER_LINK; ORDER_KEYS: there is a key */
+	bool up;   /* ORDER_LINK; ORDER_KEYS: there is a key; ORDER_EXPORT: seq, index: skip them */
 	bool seek; /* ORDER_FRAME: with number seq */
 	uint32_t seq;
-	uint16_t protocol, len; /* ORDER_FRAME */
+	uint16_t protocol, len; /* of the payload */
 	uint32_t source;
 	struct dp_session *session;
 	struct dp_up link;
 	uint8_t key[16];
 	struct keygate gate;
 	uint32_t low_water, ahead, round;
-	uint8_t payload[]; /* ORDER_FRAME */
+	uint64_t index;
+	uint8_t payload[]; /* a frame; a packet */
 };
 
 /* Worker to main thread. */
@@ -360,6 +364,8 @@ void send_limit(struct worker *w, struct dp_session *s, uint32_t ahead, uint32_t
 void send_keys(struct worker *w, struct dp_session *s, const uint8_t key[static 16]);
 void send_disarm(struct worker *w, struct dp_session *s);
 void send_seek(struct dp_session *s, uint32_t seq); /* the next number */
+/* What is below these was used by somebody else: the next ones at least. */
+void send_skip(struct dp_session *s, uint32_t seq, uint64_t index);
 void send_link_down(struct worker *w, struct dp_session *s);
 void send_import(struct dp_session *s, const struct dp_state *state, uint32_t fill_from);
 void send_state(const struct dp_session *s, struct dp_state *state); /* its part of it */

@@ -254,6 +254,22 @@ send_seek(struct dp_session *s, uint32_t seq)
 }
 
 void
+send_skip(struct dp_session *s, uint32_t seq, uint64_t index)
+{
+	struct tx_half *tx = &s->tx;
+
+	if ((int32_t)(seq - tx->gre.next) > 0) {
+		send_seek(s, seq);
+		tx->fill_left = 0;
+		/* The client has those of the other: what it acknowledged of ours is long ago. */
+		tx->ack_seen = seq - ACK_AGE - 1;
+	}
+	if (tx->armed && index > tx->mppe.index)
+		mppe_step(&tx->mppe, index);
+	tally_set(&tx->index, tx->mppe.index);
+}
+
+void
 send_import(struct dp_session *s, const struct dp_state *state, uint32_t fill_from)
 {
 	struct tx_half *tx = &s->tx;

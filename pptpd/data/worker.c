@@ -126,6 +126,8 @@ static void export(struct worker *w, struct dp_session *s, const struct order *o
 {
 	struct unsent *u = o->half == HALF_RX ? &s->rx.unsent : &s->tx.unsent;
 
+	if (o->half == HALF_TX && o->up)
+		send_skip(s, o->seq, o->index);
 	if (o->half == HALF_TX)
 		send_limit(w, s, o->ahead, o->low_water);
 	u->round = o->round;

@@ -5,8 +5,6 @@
  * Gates, holds, export and import, freezing: what two data planes send for one session, as a client
  * sees it that keeps account of every key. Time is the test's own.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -401,6 +399,43 @@ test_export_again(void **state)
 	assert_int_equal(g->detached, 1);
 }
 
+/* What the other gateway used is stepped over by the next export, and only forward. */
+static void
+test_skip(void **state)
+{
+	struct pair *p = *state;
+	struct gateway *g = &p->a;
+
+	rig_up_new(g);
+	rig_tun_many(g, 1, 10);
+	set_gate(g, 0, 0, KEYS_NONE, KEYS_ODD, 0);
+	dp_skip(g->dp, g->s, 500, 901);
+	rig_tun_many(g, 11, 1); /* not yet */
+	assert_int_equal(rig_counters(g).tx_seq, 11);
+	dp_export(g->dp, g->s, 64, 0);
+	rig_turn(g);
+	assert_int_equal(g->state.tx_seq, 500);
+	assert_int_equal(g->state.tx.index, 901);
+	assert_int_equal(g->state.gate.mark_seq, 564);
+	rig_tun_many(g, 12, 2);
+	rig_read(g, &p->c);
+	assert_int_equal(p->c.last_seq, 501);
+	assert_int_equal(p->c.last_index, 903);
+	assert_int_equal(p->c.lost, 0);
+	/* Behind us: nothing. Once only. New keys have indices of their own. */
+	dp_skip(g->dp, g->s, 400, 700);
+	dp_export(g->dp, g->s, 64, 0);
+	rig_turn(g);
+	assert_int_equal(g->state.tx_seq, 502);
+	assert_int_equal(g->state.tx.index, 905);
+	dp_skip(g->dp, g->s, 2000, 3000);
+	dp_set_keys(g->dp, g->s, peer_key_down, peer_key_up);
+	dp_export(g->dp, g->s, 64, 0);
+	rig_turn(g);
+	assert_int_equal(g->state.tx_seq, 502);
+	assert_int_equal(g->state.tx.index, 1);
+}
+
 /* The ring is full: gates and exports wait, and keep the order in which they were given. */
 static void
 test_late_orders(void **state)
@@ -518,6 +553,7 @@ main(void)
 	    ROW(test_never_above),
 	    ROW(test_takeover),
 	    ROW(test_export_again),
+	    ROW(test_skip),
 	    ROW(test_late_orders),
 	    ROW(test_late_notes),
 	    ROW(test_freeze),
