@@ -97,10 +97,18 @@ dp_session_counters(const struct dp_session *s, struct dp_counters *c)
 	c->rx_index = get(&s->rx.index);
 }
 
+static void
+add_worker(struct dp_counters *c, const struct worker *w)
+{
+	add_tally(c, &w->tally);
+	c->relayed += get(&w->relayed);
+	c->injected += get(&w->injected);
+}
+
 void
 dp_totals(const struct dataplane *dp, struct dp_counters *c)
 {
 	*c = dp->ended;
 	for (unsigned i = 0; i < dp->config.workers; i++)
-		add_tally(c, &dp->workers[i].tally);
+		add_worker(c, &dp->workers[i]);
 }

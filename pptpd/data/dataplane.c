@@ -92,26 +92,37 @@ kick(struct worker *w)
 		ring_kick(&w->orders);
 }
 
-static void
+/* Everything of the halves. False: no room for the rest of it. */
+static bool
 put_late(struct worker *w)
 {
 	struct late *late;
 
-	while ((late = w->late_head) != NULL && put_orders(w, late)) {
+	while ((late = w->late_head) != NULL) {
+		if (!put_orders(w, late))
+			return false;
 		w->late_head = late->next;
 		if (w->late_head == NULL)
 			w->late_tail = &w->late_head;
 		late->queued = false;
 	}
+	return true;
+}
+
+void
+dp_put_orders(struct worker *w)
+{
+	bool all = relay_put_order(w) && put_late(w) && relay_put_parcels(w);
+
 	kick(w);
-	if (w->late_head != NULL)
+	if (!all)
 		timer_set(&w->late_timer, LATE_RETRY_MS);
 }
 
 static void
 late_cb(void *arg)
 {
-	put_late(arg);
+	dp_put_orders(arg);
 }
 
 static void
@@ -127,7 +138,7 @@ give_order(struct dataplane *dp, struct dp_session *s, enum half half, enum orde
 		*w->late_tail = late;
 		w->late_tail = &late->next;
 	}
-	put_late(w);
+	dp_put_orders(w);
 }
 
 static void
@@ -233,12 +244,23 @@ frame(struct dataplane *dp, struct dp_session *s, const struct note *n)
 }
 
 static void
-take_note(struct dataplane *dp, struct note *n)
+take_note(struct worker *w, struct note *n)
 {
+	struct dataplane *dp = w->dp;
+
 	switch ((enum note_kind)n->kind) {
 	case NOTE_FRAME:
 	case NOTE_UNKNOWN:
 		frame(dp, n->session, n);
+		break;
+	case NOTE_RELAY_GRE:
+		dp->ops.on_relay(dp->arg, DP_RELAY_GRE, n->payload, n->len);
+		break;
+	case NOTE_RELAY_IP:
+		dp->ops.on_relay(dp->arg, DP_RELAY_IP, n->payload, n->len);
+		break;
+	case NOTE_RELAY_END:
+		relay_ended(w, n->round);
 		break;
 	case NOTE_LOW:
 		low(dp, n->session, n);
@@ -264,7 +286,7 @@ notes_cb(int events, void *arg)
 		n = ring_peek(&w->notes, &len);
 		if (n == NULL)
 			return;
-		take_note(w->dp, n);
+		take_note(w, n);
 		ring_pop(&w->notes);
 	}
 	ring_rewake(&w->notes);
@@ -300,7 +322,7 @@ dp_attach(struct dataplane *dp, const struct dp_session_config *c)
 	s->rx.unsent = (struct unsent){.session = s, .half = HALF_RX};
 	s->tx.unsent = (struct unsent){.session = s, .half = HALF_TX};
 	if (c->state != NULL) {
-		rx_import(s, c->state);
+		rx_import(s, c->state, c->exact);
 		send_import(s, c->state, c->fill_from);
 	}
 	s->next = dp->sessions;
@@ -389,7 +411,7 @@ steer(struct dataplane *dp, struct dp_session *s, uint32_t ip)
 	if (s->steered != 0 && steer_clear(map_fd, s->steered, 32) < 0 && errno != ENOENT)
 		log_warn(
 		    "cannot clear steering ip=%s error=%s", conf_ipv4(s->steered), strerror(errno));
-	s->steered = ip;
+	relay_steer(dp, s, ip);
 	if (ip != 0 && steer_set(map_fd, ip, 32, s->worker[HALF_TX]) < 0)
 		log_warn("cannot steer ip=%s error=%s", conf_ipv4(ip), strerror(errno));
 }
@@ -449,6 +471,15 @@ dp_export(struct dataplane *dp, struct dp_session *s, uint32_t ahead, uint32_t l
 }
 
 void
+dp_skip(struct dataplane *dp, struct dp_session *s, uint32_t seq, uint64_t index)
+{
+	(void)dp;
+	s->skip = true;
+	s->skip_seq = seq;
+	s->skip_index = index;
+}
+
+void
 dp_freeze(struct dataplane *dp, bool frozen)
 {
 	for (unsigned i = 0; i < dp->config.workers; i++)
@@ -461,15 +492,6 @@ dp_batch(struct dataplane *dp, bool on)
 	dp->batch = on;
 	for (unsigned i = 0; !on && i < dp->config.workers; i++)
 		ring_kick(&dp->workers[i].orders);
-}
-
-void
-dp_skip(struct dataplane *dp, struct dp_session *s, uint32_t seq, uint64_t index)
-{
-	(void)dp;
-	s->skip = true;
-	s->skip_seq = seq;
-	s->skip_index = index;
 }
 
 void
@@ -527,6 +549,7 @@ undo(struct dataplane *dp)
 		pthread_join(dp->threads[i], NULL);
 	for (unsigned i = 0; dp->workers != NULL && i < dp->config.workers; i++) {
 		timer_cancel(&dp->workers[i].late_timer);
+		relay_fini(&dp->workers[i]);
 		io_fini(&dp->workers[i].notes_io);
 		worker_fini(&dp->workers[i]);
 	}

@@ -4,6 +4,9 @@
  * The raw GRE socket of one worker. A classic filter in the kernel keeps what is not enhanced GRE
  * with PPP away, and shares the calls out: without it every worker would get a copy of everything.
  * The filter sees a packet from its IP header on; a load beyond the packet's end drops it.
+ *
+ * The socket is transparent: it stands before the address does (as IP_FREEBIND would have it), and
+ * it sends from there too: in a planned move sessions are served here before the address has moved.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -73,7 +76,7 @@ gre_socket_open(uint32_t ip, unsigned shard, unsigned shards)
 	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_BUFFER);
 	set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
 	if (attach_filter(fd, shard, shards) < 0 ||
-	    setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &yes, sizeof(yes)) < 0 ||
+	    setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &yes, sizeof(yes)) < 0 ||
 	    setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &fragment, sizeof(fragment)) < 0 ||
 	    (ip != 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)) {
 		saved = errno;

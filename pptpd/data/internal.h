@@ -26,6 +26,9 @@
 
 #define DP_BATCH 64
 
+/* IP header with options, GRE header, and the largest frame. */
+#define DP_PACKET_MAX (60 + GRE_HEADER_MAX + DP_FRAME_MAX + 8)
+
 /* Frames of one session that wait for the main thread at most: a flood costs its own session only.
  */
 #define NOTES_FRAMES  64
@@ -153,7 +156,8 @@ struct dp_session {
 	struct dp_session *prev, *next; /* all sessions */
 	struct late late[HALVES];
 	bool detaching, released[HALVES];
-	uint32_t steered; /* inner address in the steering map; 0 = none */
+	uint32_t steered;              /* inner address in the steering map; 0 = none */
+	struct dp_session *next_inner; /* same bucket of by_inner */
 	uint32_t source;
 	bool up;
 	struct dp_up link;
@@ -194,6 +198,11 @@ enum order_kind {
 	ORDER_REGATE, /* a gate that was given after the export */
 	ORDER_DETACH,
 	ORDER_FRAME,
+	/* Of no session. */
+	ORDER_RELAY, /* on: up */
+	ORDER_RESUME,
+	ORDER_INJECT_GRE,
+	ORDER_INJECT_IP,
 };
 
 struct order {
@@ -217,6 +226,9 @@ struct order {
 enum note_kind {
 	NOTE_FRAME,
 	NOTE_UNKNOWN,
+	NOTE_RELAY_GRE, /* of no session, as the next two */
+	NOTE_RELAY_IP,
+	NOTE_RELAY_END, /* everything relayed is in front of it */
 	NOTE_LOW,
 	NOTE_EXPORTED,
 	NOTE_RELEASED
@@ -231,9 +243,9 @@ struct note {
 	uint8_t kind, half;
 	bool was_encrypted;
 	uint16_t protocol, len;
-	uint32_t round; /* NOTE_EXPORTED */
+	uint32_t round; /* NOTE_EXPORTED, NOTE_RELAY_END */
 	struct dp_session *session;
-	uint8_t payload[]; /* a frame; struct note_low; struct dp_state, one half of it */
+	uint8_t payload[]; /* a frame or packet; struct note_low; struct dp_state, one half of it */
 };
 
 /* GRE packets on their way out, sent together. */
@@ -280,6 +292,13 @@ outbox_frozen(const struct outbox *o)
 /* counters.c: the sums of a session, when it ends. */
 void counters_add(struct dp_counters *c, const struct dp_session *s);
 
+/* What a worker does with packets: see relay.c. */
+enum relay {
+	RELAY_OFF,
+	RELAY_ON,
+	RELAY_PAUSED, /* off, but nothing is read before ORDER_RESUME */
+};
+
 struct worker {
 	struct dataplane *dp; /* main thread's use only */
 	unsigned index;
@@ -290,6 +309,11 @@ struct worker {
 	struct io notes_io;      /* main thread's */
 	struct timer late_timer; /* main thread's, as the list of what it is for */
 	struct late *late_head, **late_tail;
+	/* Likewise: what relay.c wants, and packets to be injected, in order, behind what is late.
+	 */
+	bool relay_late, resume_late;
+	uint32_t relay_asked; /* round */
+	struct parcel *parcels, **parcels_tail;
 
 	uint64_t now_us;
 	struct tally tally;         /* of what no session owns */
@@ -298,6 +322,11 @@ struct worker {
 	struct due_list gaps, acks, holds, steps;
 	struct unsent *unsent_head, **unsent_tail; /* notes that found the ring full */
 	size_t held_bytes;                         /* by the transmit halves of this worker */
+	uint8_t relay;                             /* enum relay */
+	bool deaf;            /* does not wait for the GRE socket and the TUN */
+	bool end_untold;      /* NOTE_RELAY_END, for want of room */
+	uint32_t relay_round; /* of the newest order */
+	_Atomic uint64_t relayed, injected;
 	struct outbox outbox;
 	struct rx_batch *batch;
 	uint8_t *tun_buf; /* one packet of the TUN, decrypted or to be encrypted */
@@ -310,19 +339,34 @@ struct dataplane {
 	struct dp_ops ops;
 	void *arg;
 	bool batch;             /* workers are woken when it ends */
+	bool relaying;          /* as ordered */
 	struct worker *workers; /* config.workers of them */
 	pthread_t threads[DP_WORKERS_MAX];
 	unsigned started;
 	struct dp_session *sessions;
 	struct dp_session *by_call[CALLS];
+	struct dp_session *by_inner[ROUTE_BUCKETS]; /* by `steered`, if it is not 0 */
+	size_t parcel_bytes;
 	struct dp_counters ended;
 };
+
+static inline unsigned
+route_bucket(uint32_t inner_ip)
+{
+	return (inner_ip * 0x9e3779b1u) >> 18;
+}
+_Static_assert(ROUTE_BUCKETS == 1 << (32 - 18), "route_bucket() yields 14 bits");
+
+/* dataplane.c: all that waits for room in a worker's ring of orders, as far as there is any. */
+void dp_put_orders(struct worker *w);
 
 /* worker.c: what a worker needs from start to end. */
 int worker_init(struct worker *w, const struct dp_config *c, unsigned index);
 void worker_fini(struct worker *w);
 void *worker_run(void *worker);
 void worker_run_due(struct worker *w); /* what is due at now_us */
+/* Whether the GRE socket and the TUN are waited for. */
+void worker_hear(struct worker *w, bool hear);
 
 /* note.c: from a worker to the main thread. */
 /* Passes a frame; false: ring full, or this session has its share waiting there. */
@@ -331,17 +375,24 @@ bool worker_note(struct worker *w, struct dp_session *s, enum note_kind kind, ui
 /* A note that must not be lost; what it says is read from the half when there is room. */
 void note_later(struct worker *w, struct unsent *u, enum note_kind kind);
 void note_retry(struct worker *w);
+/* A packet to be relayed, of no session, and how many of DP_PACKET_MAX there is room for at least.
+ */
+bool note_packet(struct worker *w, enum note_kind kind, const uint8_t *packet, size_t len);
+bool note_room(const struct worker *w, unsigned packets);
 
 /* rx.c: from the GRE socket to the TUN or the main thread. */
 struct rx_batch *rx_batch_new(void);
 void rx_batch_free(struct rx_batch *b);
 void rx_run(struct worker *w);                                      /* one batch */
 void rx_input(struct worker *w, const uint8_t *packet, size_t len); /* one IP packet with GRE */
+/* The outer IP header as the raw socket gives it; the kernel has verified and reassembled it. Cuts
+ * what is behind the packet off. */
+bool rx_outer(struct rd *r, uint32_t *src);
 void rx_gap_due(struct worker *w, struct dp_session *s);
 void rx_ack_due(struct worker *w, struct dp_session *s);
 void rx_keys(struct dp_session *s, const uint8_t key[static 16]);
 void rx_disarm(struct dp_session *s);
-void rx_import(struct dp_session *s, const struct dp_state *state);
+void rx_import(struct dp_session *s, const struct dp_state *state, bool exact);
 void rx_state(const struct dp_session *s, struct dp_state *state); /* its part of it */
 void rx_detach(struct worker *w, struct dp_session *s);
 
@@ -389,6 +440,31 @@ catchup_wanted(const struct tx_half *tx)
 {
 	return tx->wrap != WRAP_NONE || tx->fill_left != 0 || tx->gre.next == UINT32_MAX;
 }
+
+/* relay.c: packets that another process is to handle, or has relayed. */
+static inline bool
+relay_silent(const struct worker *w)
+{
+	return w->relay == RELAY_ON;
+}
+
+/* Worker: its orders, */
+void relay_order(struct worker *w, bool on, uint32_t round);
+void relay_resume(struct worker *w);
+void relay_inject(struct worker *w, const struct order *o);
+/* and while relaying: what waited in front of all new packets is on its way, and there is room for
+ * a batch. False: it is deaf until there is. */
+bool relay_ready(struct worker *w);
+void relay_packet(struct worker *w, enum note_kind kind, const uint8_t *packet, size_t len);
+void relay_retry(struct worker *w);       /* deaf or end_untold: is there room now? */
+bool relay_waits(const struct worker *w); /* for room */
+/* Main thread: into the ring of orders. False: no room. */
+bool relay_put_order(struct worker *w);             /* before everything else that is late */
+bool relay_put_parcels(struct worker *w);           /* behind it */
+void relay_ended(struct worker *w, uint32_t round); /* NOTE_RELAY_END */
+void relay_fini(struct worker *w);
+/* s->steered changes: which worker an inner destination belongs to. */
+void relay_steer(struct dataplane *dp, struct dp_session *s, uint32_t ip);
 
 /* stall.c: a client that acknowledges no more. */
 /* True: another packet would only be lost, and its key with it. */

@@ -53,6 +53,28 @@ worker_note(struct worker *w, struct dp_session *s, enum note_kind kind, uint16_
 	return true;
 }
 
+bool
+note_packet(struct worker *w, enum note_kind kind, const uint8_t *packet, size_t len)
+{
+	struct note *n = reserve_note(w, NULL, kind, len);
+
+	if (n == NULL)
+		return false;
+	if (len > 0)
+		memcpy(n->payload, packet, len);
+	n->round = w->relay_round;
+	ring_commit(&w->notes);
+	return true;
+}
+
+/* One more: before the end of the ring's memory as much as a note may be left unused. */
+bool
+note_room(const struct worker *w, unsigned packets)
+{
+	return ring_room(&w->notes) >=
+	       NOTES_RESERVED + (packets + 1) * (sizeof(struct note) + DP_PACKET_MAX + 16);
+}
+
 static void
 write_low(const struct dp_session *s, uint8_t *out)
 {

@@ -18,9 +18,6 @@
 #include "pptpd/data/ipmtu.h"
 #include "pptpd/ppp/ppp.h"
 
-/* IP header with options, GRE header, and the largest frame. */
-#define PACKET_MAX (60 + GRE_HEADER_MAX + DP_FRAME_MAX + 8)
-
 /* Keys that a session may skip: at once, and what it earns by time and by packet. */
 #define SKIPS_MAX        (4 * MPPE_SKIP_MAX)
 #define SKIPS_EVERY_US   64
@@ -35,7 +32,7 @@
 struct rx_batch {
 	struct mmsghdr messages[DP_BATCH];
 	struct iovec vectors[DP_BATCH];
-	uint8_t bytes[DP_BATCH][PACKET_MAX];
+	uint8_t bytes[DP_BATCH][DP_PACKET_MAX];
 };
 
 /* What gre_rx_input() passes through. */
@@ -52,7 +49,7 @@ rx_batch_new(void)
 	if (b == NULL)
 		return NULL;
 	for (unsigned i = 0; i < DP_BATCH; i++) {
-		b->vectors[i] = (struct iovec){.iov_base = b->bytes[i], .iov_len = PACKET_MAX};
+		b->vectors[i] = (struct iovec){.iov_base = b->bytes[i], .iov_len = DP_PACKET_MAX};
 		b->messages[i].msg_hdr.msg_iov = &b->vectors[i];
 		b->messages[i].msg_hdr.msg_iovlen = 1;
 	}
@@ -347,9 +344,8 @@ rx_ack_due(struct worker *w, struct dp_session *s)
 	tally_add(&s->rx.tally.acks_alone, 1);
 }
 
-/* The outer IP header as the raw socket gives it; the kernel has verified and reassembled it. */
-static bool
-read_outer(struct rd *r, uint32_t *src)
+bool
+rx_outer(struct rd *r, uint32_t *src)
 {
 	uint8_t version_ihl = rd_u8(r);
 	uint16_t total;
@@ -380,7 +376,7 @@ rx_input(struct worker *w, const uint8_t *packet, size_t len)
 	struct delivery d;
 	uint32_t src;
 
-	if (!read_outer(&r, &src) || gre_parse(&r, &h, &payload) < 0) {
+	if (!rx_outer(&r, &src) || gre_parse(&r, &h, &payload) < 0) {
 		tally_drop(&w->tally, DP_DROP_GRE_HEADER);
 		return;
 	}
@@ -408,15 +404,20 @@ rx_input(struct worker *w, const uint8_t *packet, size_t len)
 void
 rx_run(struct worker *w)
 {
+	bool relaying = relay_silent(w);
 	struct rx_batch *b = w->batch;
 	int n;
 
+	if (relaying && !relay_ready(w))
+		return;
 	do {
 		n = recvmmsg(w->gre_fd, b->messages, DP_BATCH, MSG_DONTWAIT, NULL);
 	} while (n < 0 && errno == EINTR);
 	for (int i = 0; i < n; i++) {
 		if ((b->messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0)
 			tally_drop(&w->tally, DP_DROP_GRE_HEADER);
+		else if (relaying)
+			relay_packet(w, NOTE_RELAY_GRE, b->bytes[i], b->messages[i].msg_len);
 		else
 			rx_input(w, b->bytes[i], b->messages[i].msg_len);
 	}
@@ -467,12 +468,14 @@ rx_state(const struct dp_session *s, struct dp_state *state)
 }
 
 void
-rx_import(struct dp_session *s, const struct dp_state *state)
+rx_import(struct dp_session *s, const struct dp_state *state, bool exact)
 {
 	struct rx_half *rx = &s->rx;
 
 	if (state->rx_any) {
 		gre_rx_resume(&rx->gre, state->rx_seq);
+		if (exact)
+			rx->gre.resumed = false;
 		gre_ack_received(&s->ack, state->rx_seq);
 	}
 	rx->armed = state->armed;

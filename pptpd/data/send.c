@@ -147,7 +147,9 @@ void
 send_frame(
     struct worker *w, struct dp_session *s, uint16_t protocol, const uint8_t *payload, size_t len)
 {
-	if (outbox_frozen(&w->outbox))
+	if (relay_silent(w))
+		tally_drop(&s->tx.tally, DP_DROP_RELAY);
+	else if (outbox_frozen(&w->outbox))
 		tally_drop(&s->tx.tally, DP_DROP_FROZEN);
 	else if (s->tx.hold.count > 0 || !may_leave(w, s, false))
 		hold(w, s, false, protocol, payload, len);
@@ -170,6 +172,8 @@ send_held(struct worker *w, struct dp_session *s)
 	struct tx_half *tx = &s->tx;
 	struct held *p;
 
+	if (relay_silent(w))
+		return;
 	while ((p = tx->hold.first) != NULL && !outbox_frozen(&w->outbox) &&
 	       may_leave(w, s, p->keyed)) {
 		if (p->keyed)

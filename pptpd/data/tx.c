@@ -16,9 +16,8 @@ _Static_assert(IPMTU_EMIT_ROOM >= 2 && TUN_ROOM >= 2, "the inner protocol stands
 static struct dp_session **
 bucket(struct worker *w, uint32_t ip)
 {
-	return &w->routes[(ip * 0x9e3779b1u) >> 18];
+	return &w->routes[route_bucket(ip)];
 }
-_Static_assert(ROUTE_BUCKETS == 1 << (32 - 18), "bucket() yields 14 bits");
 
 static void
 route_del(struct worker *w, struct dp_session *s)
@@ -129,10 +128,16 @@ tx_input(struct worker *w, uint8_t *packet, size_t len)
 void
 tx_run(struct worker *w)
 {
+	bool relaying = relay_silent(w);
+
+	if (relaying && !relay_ready(w))
+		return;
 	for (unsigned i = 0; i < DP_BATCH; i++) {
 		ssize_t len = tun_read(w->tun_fd, w->tun_buf);
 
-		if (len >= 0)
+		if (len >= 0 && relaying)
+			relay_packet(w, NOTE_RELAY_IP, w->tun_buf + TUN_ROOM, (size_t)len);
+		else if (len >= 0)
 			tx_input(w, w->tun_buf + TUN_ROOM, (size_t)len);
 		else if (errno == EPROTO)
 			tally_drop(&w->tally, DP_DROP_NO_ROUTE);

@@ -33,11 +33,11 @@ enum source {
 };
 
 static int
-watch(struct worker *w, int fd, enum source source)
+watch(struct worker *w, int op, int fd, enum source source)
 {
-	struct epoll_event e = {.events = EPOLLIN, .data.u32 = source};
+	struct epoll_event e = {.events = w->deaf ? 0 : EPOLLIN, .data.u32 = source};
 
-	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &e);
+	return epoll_ctl(w->epoll_fd, op, fd, &e);
 }
 
 int
@@ -48,6 +48,7 @@ worker_init(struct worker *w, const struct dp_config *c, unsigned index)
 	w->gre_fd = c->gre_fds[index];
 	w->tun_fd = c->tun_fds[index];
 	w->late_tail = &w->late_head;
+	w->parcels_tail = &w->parcels;
 	due_list_init(&w->gaps);
 	due_list_init(&w->acks);
 	due_list_init(&w->holds);
@@ -57,8 +58,9 @@ worker_init(struct worker *w, const struct dp_config *c, unsigned index)
 	if (w->epoll_fd < 0 || ring_init(&w->orders, ORDERS_SIZE) < 0 ||
 	    ring_init(&w->notes, NOTES_SIZE) < 0 ||
 	    outbox_init(&w->outbox, w->gre_fd, c->bind_ip) < 0 ||
-	    watch(w, w->orders.event_fd, SOURCE_ORDERS) < 0 ||
-	    watch(w, w->gre_fd, SOURCE_GRE) < 0 || watch(w, w->tun_fd, SOURCE_TUN) < 0)
+	    watch(w, EPOLL_CTL_ADD, w->orders.event_fd, SOURCE_ORDERS) < 0 ||
+	    watch(w, EPOLL_CTL_ADD, w->gre_fd, SOURCE_GRE) < 0 ||
+	    watch(w, EPOLL_CTL_ADD, w->tun_fd, SOURCE_TUN) < 0)
 		return -1;
 	w->calls = calloc(CALLS, sizeof(struct dp_session *));
 	w->routes = calloc(ROUTE_BUCKETS, sizeof(struct dp_session *));
@@ -83,6 +85,17 @@ worker_fini(struct worker *w)
 	free(w->tun_buf);
 	if (w->epoll_fd >= 0)
 		close(w->epoll_fd);
+}
+
+void
+worker_hear(struct worker *w, bool hear)
+{
+	if (hear == !w->deaf)
+		return;
+	w->deaf = !hear;
+	/* One that was lost is watched no more, and stays so. */
+	(void)watch(w, EPOLL_CTL_MOD, w->gre_fd, SOURCE_GRE);
+	(void)watch(w, EPOLL_CTL_MOD, w->tun_fd, SOURCE_TUN);
 }
 
 static void
@@ -169,6 +182,16 @@ obey(struct worker *w, struct order *o)
 			send_seek(s, o->seq);
 		send_frame(w, s, o->protocol, o->payload, o->len);
 		break;
+	case ORDER_RELAY:
+		relay_order(w, o->up, o->round);
+		break;
+	case ORDER_RESUME:
+		relay_resume(w);
+		break;
+	case ORDER_INJECT_GRE:
+	case ORDER_INJECT_IP:
+		relay_inject(w, o);
+		break;
 	}
 }
 
@@ -194,6 +217,8 @@ worker_run_due(struct worker *w)
 {
 	struct due *d;
 
+	if (relay_silent(w))
+		return;
 	while ((d = due_pop(&w->gaps, w->now_us)) != NULL)
 		rx_gap_due(w, d->owner);
 	while ((d = due_pop(&w->acks, w->now_us)) != NULL)
@@ -220,8 +245,10 @@ next_timeout(struct worker *w)
 	struct due_list *lists[] = {&w->gaps, &w->acks, &w->steps, &w->holds};
 	uint64_t at_us = UINT64_MAX;
 
-	if (w->unsent_head != NULL)
+	if (w->unsent_head != NULL || relay_waits(w))
 		return 1;
+	if (relay_silent(w))
+		return -1;
 	for (unsigned i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
 		const struct due *d = due_first(lists[i]);
 
@@ -252,11 +279,13 @@ turn(struct worker *w)
 		ready[events[i].data.u32] = events[i].events;
 	read_clock(w);
 	note_retry(w);
+	if (w->relay != RELAY_OFF)
+		relay_retry(w);
 	if (ready[SOURCE_ORDERS] != 0)
 		run_orders(w);
-	if (ready[SOURCE_GRE] != 0)
+	if (ready[SOURCE_GRE] != 0 && !w->deaf)
 		rx_run(w);
-	if (ready[SOURCE_TUN] != 0)
+	if (ready[SOURCE_TUN] != 0 && !w->deaf)
 		tx_run(w);
 	worker_run_due(w);
 	outbox_flush(&w->outbox);

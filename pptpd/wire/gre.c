@@ -307,6 +307,23 @@ gre_rx_tick(struct gre_rx *rx, uint64_t now_us, gre_deliver_fn *deliver, void *a
 }
 
 void
+gre_rx_take(struct gre_rx *rx, gre_deliver_fn *take, void *arg)
+{
+	for (uint32_t seq = rx->last + 2; rx->held > 0; seq++) {
+		struct gre_rx_slot *slot = &rx->slots[seq & rx->mask];
+		uint8_t *bytes = slot->bytes;
+
+		if (bytes == NULL || slot->seq != seq)
+			continue;
+		slot->bytes = NULL;
+		rx->held--;
+		take(arg, seq, bytes, slot->len);
+		free(bytes);
+	}
+	free_slots(rx);
+}
+
+void
 gre_ack_received(struct gre_ack *a, uint32_t seq)
 {
 	uint32_t received = atomic_load_explicit(&a->received, memory_order_relaxed);

@@ -102,6 +102,11 @@ void gre_rx_input(struct gre_rx *rx, uint64_t now_us, uint32_t seq, const uint8_
  * UINT64_MAX.
  */
 uint64_t gre_rx_tick(struct gre_rx *rx, uint64_t now_us, gre_deliver_fn *deliver, void *arg);
+/*
+ * Hands out what is held, ascending, instead of delivering it, and forgets it: as if these packets
+ * had never come. For somebody else who goes on from here.
+ */
+void gre_rx_take(struct gre_rx *rx, gre_deliver_fn *take, void *arg);
 
 /* Transmit half: numbers and acknowledgements. The acknowledgement state is shared by both halves.
  */

@@ -34,6 +34,11 @@ struct gateway {
 	uint32_t low_seq;
 	uint64_t low_index;
 	struct dp_state state; /* of the last export */
+	/* What on_relay() does with a packet; NULL: none may come. */
+	void (*relay)(
+	    struct gateway *g, enum dp_relay_kind kind, const uint8_t *packet, size_t len);
+	void *relay_arg;
+	unsigned relayed[2]; /* by kind */
 };
 
 struct client {
@@ -86,6 +91,16 @@ rig_on_low(void *arg, void *owner, uint32_t next_seq, uint64_t next_index)
 	g->low_index = next_index;
 }
 
+static inline void
+rig_on_relay(void *arg, enum dp_relay_kind kind, const uint8_t *packet, size_t len)
+{
+	struct gateway *g = arg;
+
+	assert_non_null(g->relay);
+	g->relayed[kind]++;
+	g->relay(g, kind, packet, len);
+}
+
 static inline int
 rig_pair(int *ours)
 {
@@ -112,7 +127,8 @@ rig_start(struct gateway *g, uint64_t *now)
 	    .on_unknown = rig_on_unknown,
 	    .on_detached = rig_on_detached,
 	    .on_exported = rig_on_exported,
-	    .on_low = rig_on_low};
+	    .on_low = rig_on_low,
+	    .on_relay = rig_on_relay};
 	g->dp->config = (struct dp_config){.workers = 1,
 	    .steer_map_fd = -1,
 	    .reorder_window = 32,
@@ -156,10 +172,11 @@ rig_work(struct gateway *g)
 
 	w->now_us = *g->now;
 	note_retry(w);
+	relay_retry(w);
 	run_orders(w);
-	while (rig_readable(w->gre_fd))
+	while (!w->deaf && rig_readable(w->gre_fd))
 		rx_run(w);
-	while (rig_readable(w->tun_fd))
+	while (!w->deaf && rig_readable(w->tun_fd))
 		tx_run(w);
 	worker_run_due(w);
 }
