@@ -6,7 +6,6 @@
  */
 #include "pptpd/engine/ctrl_parts.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -7,7 +7,6 @@
  */
 #include "pptpd/engine/ctrl_parts.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

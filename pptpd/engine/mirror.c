@@ -352,15 +352,6 @@ mirror_next_session(const struct mirror *m, const struct mirror_session *s)
 }
 
 const struct mirror_connection *
-mirror_next_connection(const struct mirror *m, const struct mirror_connection *c)
-{
-	const struct conn_node *n = (const struct conn_node *)c;
-
-	n = n == NULL ? TAILQ_FIRST(&m->conns) : TAILQ_NEXT(n, entry);
-	return n == NULL ? NULL : &n->c;
-}
-
-const struct mirror_connection *
 mirror_connection(const struct mirror *m, uint64_t id)
 {
 	const struct conn_node *c = mirror_find_conn(m, id);

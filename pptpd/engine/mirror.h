@@ -84,8 +84,6 @@ size_t mirror_bytes(const struct mirror *m); /* memory held */
 /* In order of arrival; NULL = the first, and at the end. */
 const struct mirror_session *mirror_next_session(
     const struct mirror *m, const struct mirror_session *s);
-const struct mirror_connection *mirror_next_connection(
-    const struct mirror *m, const struct mirror_connection *c);
 const struct mirror_connection *mirror_connection(const struct mirror *m, uint64_t id);
 const struct mirror_session *mirror_session(const struct mirror *m, uint64_t id);
 /*

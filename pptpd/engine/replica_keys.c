@@ -9,7 +9,6 @@
  * The PHA_BROKEN_* switches exist so that the simulation proves that it can fail; nothing that
  * serves is built with them.
  */
-#include <errno.h>
 
 #include "pptpd/engine/replica_internal.h"
 

@@ -107,8 +107,6 @@ struct session *session_make(
 void session_enlist(struct session *s);
 /* One that session_make() made and nobody holds. */
 void session_discard(struct session *s);
-/* The standby's copy learns of it, or of what changed; see replica.h. */
-void session_replicate(struct session *s);
 
 /* ---- as a record (session_state.c) ---- */
 /* Fills in the record: state is what the data plane reported. Wipe it. */

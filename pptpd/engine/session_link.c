@@ -132,6 +132,19 @@ log_up(const struct session *s, const struct ppp_addresses *a, uint16_t mtu)
 	    (unsigned long long)(loop_now_ms(s->engine->loop) - s->started_ms));
 }
 
+/* The standby's copy learns of it, or of what changed; see replica.h. */
+static void
+replicate(struct session *s)
+{
+	if (s->ctrl == NULL)
+		return;
+	ctrl_replicate(s->ctrl);
+	if (s->replica.member)
+		replica_renew(s->engine->replica, &s->replica, false);
+	else
+		replica_add(s->engine->replica, &s->replica, s->id);
+}
+
 static void
 link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 {
@@ -149,20 +162,8 @@ link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 	if (!s->up || engine_log_ok(e, s->peer_ip)) /* a peer may renegotiate without end */
 		log_up(s, a, mtu);
 	s->up = true;
-	session_replicate(s);
+	replicate(s);
 	session_tick(s);
-}
-
-void
-session_replicate(struct session *s)
-{
-	if (s->ctrl == NULL)
-		return;
-	ctrl_replicate(s->ctrl);
-	if (s->replica.member)
-		replica_renew(s->engine->replica, &s->replica, false);
-	else
-		replica_add(s->engine->replica, &s->replica, s->id);
 }
 
 static void

@@ -5,7 +5,6 @@
  * plane's halves hold comes and goes as a struct dp_state; the rest is the session's own.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "pptpd/engine/ctrl.h"

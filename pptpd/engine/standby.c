@@ -7,7 +7,6 @@
  */
 #include "pptpd/engine/standby.h"
 
-#include <errno.h>
 #include <string.h>
 
 void *

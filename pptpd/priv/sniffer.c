@@ -6,7 +6,6 @@
  */
 #include "pptpd/priv/sniffer.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
