@@ -255,7 +255,6 @@ void agent_replica_look(struct agent *a);
 /* What our hello says of it goes into o; what status says of it: new reference, or NULL. */
 void agent_replica_hello(const struct agent *a, json_t *o);
 json_t *agent_replica_json(const struct agent *a);
-bool agent_replica_in_step(const struct agent *a);
 /* A move would cost no session: the standby holds them all, or there is none. */
 bool agent_replica_covers(const struct agent *a);
 /* What is wrong with it for some seconds, NULL = nothing. */

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -481,8 +480,8 @@ agent_replica_fini(struct agent *a)
 
 /* ---- what others ask ---- */
 
-bool
-agent_replica_in_step(const struct agent *a)
+static bool
+in_step(const struct agent *a)
 {
 	struct pair_facts f = gather(a);
 
@@ -541,7 +540,7 @@ agent_replica_hello(const struct agent *a, json_t *o)
 	struct pair_facts f = gather(a);
 
 	json_object_set_new(o, "mirrors", json_boolean(w->mirrors));
-	json_object_set_new(o, "in_step", json_boolean(agent_replica_in_step(a)));
+	json_object_set_new(o, "in_step", json_boolean(in_step(a)));
 	json_object_set_new(o, "serves", json_boolean(f.engine.answers && f.engine.active));
 	json_object_set_new(o, "sessions", json_integer(f.engine.sessions));
 	if (w->wants_cut != PAIR_NO_CUT)

@@ -8,7 +8,6 @@
 #include "hagent/link_replica.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
