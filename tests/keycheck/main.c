@@ -11,7 +11,6 @@
  */
 #include <arpa/inet.h>
 #include <err.h>
-#include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>

@@ -5,44 +5,25 @@
  * What the monitor sets in the system: routes and proxies as ip sees them, the firewall's set of
  * known calls as nft sees it. Skipped without root.
  */
-#include <fcntl.h>
-#include <linux/tcp.h>
 #include <net/if.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <pthread.h>
-#include <pwd.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
+#include <time.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
-#include <utmp.h>
 
 #include <cmocka.h>
 
 #include "monitor_rig.h"
 
-#include "common/log.h"
 #include "common/loop.h"
-#include "common/marks.h"
-#include "pptpd/conf/settings.h"
 #include "pptpd/priv/announce.h"
 #include "pptpd/priv/calls.h"
 #include "pptpd/priv/netlink.h"
-#include "pptpd/priv/priv.h"
-#include "pptpd/priv/sandbox.h"
-#include "pptpd/priv/tcp_snapshot.h"
 
 static void
 netlink_body(void *arg)

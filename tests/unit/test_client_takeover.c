@@ -5,12 +5,10 @@
  * What the test client judges a takeover by: the strict receiver, windows, commands, unreachable
  * messages. A client that forgives more than real ones would let a gateway that loses them pass.
  */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>

@@ -6,8 +6,6 @@
  * more keys thrown after a dead link than they can follow, and their own packets understood
  * whatever the copy missed. Time is the test's own.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

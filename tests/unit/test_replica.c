@@ -14,7 +14,6 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 
 #include "tests/unit/replica_ends.h"
 

@@ -20,7 +20,6 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/marks.h"
-#include "pptpd/priv/sandbox.h"
 #include "pptpd/priv/sniffer.h"
 #include "pptpd/priv/sock_diag.h"
 #include "pptpd/priv/tcp_snapshot.h"

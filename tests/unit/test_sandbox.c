@@ -6,28 +6,18 @@
  * with whom. Skipped without root.
  */
 #include <fcntl.h>
-#include <linux/tcp.h>
-#include <net/if.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <utmp.h>
 
 #include <cmocka.h>
 
@@ -35,13 +25,8 @@
 
 #include "common/log.h"
 #include "common/loop.h"
-#include "common/marks.h"
-#include "pptpd/conf/settings.h"
-#include "pptpd/priv/calls.h"
-#include "pptpd/priv/netlink.h"
 #include "pptpd/priv/priv.h"
 #include "pptpd/priv/sandbox.h"
-#include "pptpd/priv/tcp_snapshot.h"
 
 static int ready[2]; /* the child tells that it is confined, then waits for a byte */
 static int go[2];

@@ -9,11 +9,10 @@
 
 #include "tests/unit/takeover/stream.h"
 
-#define TICK_MS   10
-#define ADVERT_MS 20
-#define DEAD_MS   70
-#define FAULT_MS  400
-#define FRESH_MS  200
+#define TICK_MS  10
+#define DEAD_MS  70
+#define FAULT_MS 400
+#define FRESH_MS 200
 
 static struct node *
 other(struct node *n)

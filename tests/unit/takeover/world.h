@@ -32,7 +32,6 @@
 #define QUEUE    32
 #define TRACE    80
 #define FOLLOWS  2047 /* keys that a client steps over at most */
-#define STRAY    255
 
 struct world;
 
@@ -195,7 +194,7 @@ struct world {
 	char trace[TRACE][120];
 	unsigned n_trace;
 	/* what happened, so that a test knows that it tests something */
-	uint64_t takeovers, continued, ended, solos, silences, snapshots, frames_sent;
+	uint64_t takeovers, continued, ended, solos, silences, frames_sent;
 };
 
 static inline uint64_t
