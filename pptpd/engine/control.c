@@ -114,6 +114,10 @@ json_replica(const struct engine *e)
 		   (int)st.snapshot_of, "ms", (json_int_t)st.snapshot_ms, "restoring",
 		   (int)takeover_restoring(e), "holes", (json_int_t)e->stats.holes,
 		   "holes_repaired", (json_int_t)e->stats.holes_repaired));
+	json_object_update_new(
+	    o, json_pack("{s:I,s:i,s:I,s:I}", "resumed", (json_int_t)e->stats.sessions_continued,
+		   "rekeying", (int)rekey_waiting(e), "rekeyed", (json_int_t)e->stats.rekeyed,
+		   "dropped", (json_int_t)e->stats.rekey_dropped));
 	json_object_update_new(o,
 	    json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "bytes_sent", (json_int_t)st.bytes_sent,
 		"bytes_received", (json_int_t)st.bytes_received, "streams", (json_int_t)st.streams,

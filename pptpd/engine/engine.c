@@ -339,6 +339,7 @@ engine_fini(struct engine *e)
 	dp_free(e->dp);
 	reaper_cb(e);
 	ctrl_abandon_all(e);
+	rekey_free(e);
 	for (unsigned id = 0; e->by_call != NULL && id < 65536; id++)
 		if (e->by_call[id] != NULL)
 			session_abandon(e->by_call[id]);

@@ -25,6 +25,7 @@
 
 struct ctrl;
 struct mirror_session;
+struct rekeyer;
 struct replica;
 struct restorer;
 struct session;
@@ -58,7 +59,8 @@ struct reap {
 struct engine_stats {
 	uint64_t accepted, refused_connections;
 	uint64_t sessions_started, sessions_up, sessions_continued;
-	uint64_t ended[32]; /* by enum session_end */
+	uint64_t rekeyed, rekey_dropped; /* see rekey.h */
+	uint64_t ended[32];              /* by enum session_end */
 	uint64_t control_malformed, control_ignored;
 	uint64_t holes, holes_repaired; /* of continued control connections */
 };
@@ -92,6 +94,7 @@ struct engine {
 	struct session **by_call;             /* [65536], by our call id */
 	const struct mirror_session **copies; /* [65536], by call id: the standby's copy */
 	unsigned n_sessions, n_held;          /* n_held: also those that have ended but are held */
+	struct rekeyer *rekeyer;              /* sessions that get new keys; NULL = none yet */
 	struct restorer *restorer;            /* of continued connections' sockets; NULL = none */
 	struct watcher *watcher; /* of those that may be out of step with their clients */
 	unsigned restoring;      /* continued connections that have no socket yet */

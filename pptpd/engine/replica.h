@@ -190,6 +190,8 @@ void replica_add(struct replica *r, struct replica_session *s, uint64_t id);
  * False: no key is left to it. */
 bool replica_adopt(struct replica *r, struct replica_session *s, const struct mirror_session *m,
     struct keygate *gate);
+/* Promoted: it goes on without the copy's keys, as no member; replica_add() comes with new ones. */
+void replica_adopt_unkeyed(struct replica *r, const struct mirror_session *m);
 /* All that can be adopted is: the copy is wiped, with on_gone for what nobody adopted. */
 void replica_continued(struct replica *r);
 /* Its keys, addresses or identity changed: a new record is to be made. fresh: the keys are new, and

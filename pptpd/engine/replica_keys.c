@@ -132,3 +132,9 @@ replica_adopt(struct replica *r, struct replica_session *s, const struct mirror_
 	mirror_adopted(r->mirror, m->id);
 	return true;
 }
+
+void
+replica_adopt_unkeyed(struct replica *r, const struct mirror_session *m)
+{
+	mirror_adopted(r->mirror, m->id);
+}

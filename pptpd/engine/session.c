@@ -208,6 +208,7 @@ close_call(void *object, void *detail)
 	s->engine->stats.ended[s->end]++;
 	s->engine->n_sessions--;
 	timer_cancel(&s->timer);
+	rekey_ended(s);
 	replica_remove(s->engine->replica, &s->replica);
 	release_all(s);
 	session_leave(s);
@@ -270,8 +271,10 @@ tick_cb(void *arg)
 	if (s->dp == NULL || s->call.state != CALL_ESTABLISHED)
 		return;
 	if (s->spent) {
-		session_close(s, END_STALE, true);
-		return;
+		s->spent = false;
+		rekey_start(s);
+		if (s->call.state != CALL_ESTABLISHED)
+			return;
 	}
 	dp_session_counters(s->dp, &n);
 	if (n.last_rx_ms > s->seen_rx_ms) {

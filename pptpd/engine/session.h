@@ -11,6 +11,7 @@
 #include "common/fsm.h"
 #include "pptpd/engine/engine.h"
 #include "pptpd/engine/record.h"
+#include "pptpd/engine/rekey.h"
 #include "pptpd/engine/replica.h"
 
 #define HELD_FRAMES     3
@@ -32,7 +33,7 @@ enum session_end {   /* why a session ended; session_end_name() */
 	END_DEMOTED,
 	END_SHUTDOWN,
 	END_RESOURCES,
-	END_STALE, /* no key is left that nobody else may have used */
+	END_STALE, /* it may not use its keys, and did not get new ones */
 	END_MAX
 };
 
@@ -60,11 +61,12 @@ struct session {
 	unsigned n_held;
 	bool path_open; /* the data plane passes packets */
 	bool up, closing, reaping;
-	bool spent;                  /* END_STALE is due */
+	bool spent;                  /* no key is left to it: rekey_start() is due */
 	bool to_announce, to_record; /* taken over: see session_announce() */
 	unsigned pending;            /* answers of the monitor still to come */
 	uint8_t key_tag[8]; /* of the start key to the client: tells old reports from new ones */
 	struct replica_session replica;
+	struct rekey rekey;
 	uint64_t told; /* the sum of what the standby heard of it last, see session_counters() */
 	enum session_end end;
 	const char *end_detail; /* the link's own words, while its callback runs */
@@ -115,9 +117,9 @@ void session_record(
 /* What moved since it was asked last; false = nothing. */
 bool session_counters(struct session *s, struct record_counters *c);
 /*
- * Goes on from the copy, under c: its data path is on when this returns. NULL with errno: ENOKEY
- * (no key is left that nobody else may have used), EBADMSG or EPROTO (not a session that can go
- * on), ENOMEM, EEXIST, EADDRINUSE.
+ * Goes on from the copy, under c: its data path is on when this returns, or it is being re-keyed,
+ * because its copy is stale or no key is left that nobody else may have used. NULL with errno:
+ * EBADMSG or EPROTO (not a session that can go on), ENOMEM, EEXIST, EADDRINUSE.
  */
 struct session *session_continue(struct ctrl *c, const struct mirror_session *m, bool fill);
 /* What is left to do for it, once, since it asks others and can be spread in time: the first frame,

@@ -97,6 +97,7 @@ link_keys(void *arg, const uint8_t send_key[static 16], const uint8_t recv_key[s
 	if (s->dp == NULL)
 		return;
 	memcpy(s->key_tag, send_key, sizeof s->key_tag);
+	rekey_keys(s);
 	dp_set_keys(e->dp, s->dp, send_key, recv_key);
 	if (!s->replica.member)
 		return;
@@ -110,7 +111,7 @@ link_peer_address(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 	struct session *s = arg;
 	struct ppp_state p;
 
-	if (s->dp == NULL || s->path_open)
+	if (s->dp == NULL || s->path_open || rekey_unkeyed(s))
 		return;
 	s->path_open = true;
 	ppp_get_state(s->ppp, &p);
@@ -151,7 +152,7 @@ link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 	struct session *s = arg;
 	struct engine *e = s->engine;
 
-	if (s->dp == NULL || s->call.state != CALL_ESTABLISHED)
+	if (s->dp == NULL || s->call.state != CALL_ESTABLISHED || rekey_unkeyed(s))
 		return;
 	link_peer_address(s, a, mtu);
 	if (!s->up) {
@@ -162,6 +163,7 @@ link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 	if (!s->up || engine_log_ok(e, s->peer_ip)) /* a peer may renegotiate without end */
 		log_up(s, a, mtu);
 	s->up = true;
+	rekey_up(s);
 	replicate(s);
 	session_tick(s);
 }
@@ -206,8 +208,10 @@ data_frame(void *arg, void *owner, uint16_t protocol, const uint8_t *payload, si
 	struct session *s = owner;
 
 	(void)arg;
-	if (s->call.state == CALL_ESTABLISHED)
-		ppp_input(s->ppp, protocol, payload, len);
+	if (s->call.state != CALL_ESTABLISHED)
+		return;
+	rekey_frame(s, protocol, payload, len);
+	ppp_input(s->ppp, protocol, payload, len);
 }
 
 static void

@@ -112,6 +112,33 @@ fill_from(const struct mirror_session *m, uint32_t mark)
 	return mark - (gap < FILL_MAX ? gap : FILL_MAX);
 }
 
+/* A new data path, without keys. Where the copy is stale it knows nothing of the client's numbers
+ * either: the receive side begins with the first that comes. */
+static struct dp_session *
+attach_unkeyed(struct session *s, const struct mirror_session *m, const struct session_record *r)
+{
+	struct dp_state st = {.tx_seq = r->call.tx_seq,
+	    .gate = keygate_free(KEYS_ALL),
+	    .rx_packets = r->accounting.rx_packets,
+	    .rx_octets = r->accounting.rx_octets,
+	    .tx_packets = r->accounting.tx_packets,
+	    .tx_octets = r->accounting.tx_octets};
+
+	if (!m->stale) {
+		st.tx_acked = r->call.tx_acked;
+		st.tx_any_ack = r->call.tx_any_ack;
+		st.rx_seq = r->call.rx_seq;
+		st.rx_any = r->call.rx_any;
+	}
+	return dp_attach(s->engine->dp, &(struct dp_session_config){.call_id = s->call_id,
+					    .peer_call_id = s->peer_call_id,
+					    .peer_ip = s->peer_ip,
+					    .local_ip = s->ctrl->tcp.local_ip,
+					    .owner = s,
+					    .state = &st,
+					    .fill_from = st.tx_seq});
+}
+
 static struct dp_session *
 attach(struct session *s, const struct mirror_session *m, const struct session_record *r,
     const struct keygate *gate, bool fill)
@@ -182,7 +209,7 @@ begin_life(struct session *s)
 
 	s->in_set = s->has_route = true; /* since the copy knew of it */
 	session_enlist(s);
-	e->stats.sessions_continued++;
+	e->stats.sessions_continued += !rekey_busy(s);
 	s->to_announce = s->to_record = true;
 	timer_set(&s->timer, spread(s) * (uint64_t)FIRST_TICK_MS / UINT16_MAX);
 }
@@ -195,7 +222,8 @@ session_announce(struct session *s)
 	if (!s->to_announce || s->call.state != CALL_ESTABLISHED)
 		return;
 	s->to_announce = false;
-	ppp_echo_now(s->ppp);
+	if (!rekey_busy(s))
+		ppp_echo_now(s->ppp);
 	if (!s->config->settings->proxyarp)
 		return;
 	s->pending++;
@@ -219,6 +247,7 @@ take_over(
 {
 	struct replica *replica = s->engine->replica;
 	struct keygate gate;
+	bool keyed;
 	int error;
 
 	s->identity = r->identity;
@@ -229,18 +258,22 @@ take_over(
 		return -1;
 	s->up = true;
 	ctrl_replicate(s->ctrl);
-	if (!replica_adopt(replica, &s->replica, m, &gate)) {
-		errno = ENOKEY;
-		return -1;
-	}
+	keyed = replica_adopt(replica, &s->replica, m, &gate);
 	if (take_over_address(s, m, r->ppp.addresses.peer_ip) < 0)
 		goto not_member;
-	if ((s->dp = attach(s, m, r, &gate, fill)) == NULL)
+	if (!keyed && rekey_adopt(s, m) < 0)
 		goto not_owner;
-	open_path(s, &r->ppp);
+	s->dp = keyed ? attach(s, m, r, &gate, fill) : attach_unkeyed(s, m, r);
+	if (s->dp == NULL)
+		goto not_owner;
+	if (keyed)
+		open_path(s, &r->ppp);
+	else
+		replica_adopt_unkeyed(replica, m);
 	return 0;
 not_owner:
 	error = errno;
+	rekey_ended(s);
 	give_back_address(s, m);
 	errno = error;
 not_member:

@@ -171,11 +171,6 @@ continue_session(struct takeover *t, const struct mirror_session *m)
 	struct ctrl *c;
 	bool fill = false;
 
-	if (m->stale) {
-		t->stale++;
-		standby_gone(t->engine, m);
-		return;
-	}
 	if ((c = connection_of(t, m, &fill)) != NULL &&
 	    (s = session_continue(c, m, may_fill(t, fill))) == NULL) {
 		int error = errno;
@@ -184,15 +179,16 @@ continue_session(struct takeover *t, const struct mirror_session *m)
 		errno = error;
 	}
 	if (s == NULL) {
-		t->spent += errno == ENOKEY;
-		t->failed += errno != ENOKEY;
+		t->failed++;
 		standby_gone(t->engine, m);
 		log_debug(
 		    "session not continued call=%u error=\"%s\"", m->call_id, strerror(errno));
 		return;
 	}
 	standby_release(t->engine, m);
-	t->continued++;
+	t->continued += !rekey_busy(s);
+	t->stale += rekey_busy(s) && m->stale;
+	t->spent += rekey_busy(s) && !m->stale;
 	if (!t->idle_ones)
 		session_announce(s);
 }

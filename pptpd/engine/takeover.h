@@ -22,10 +22,10 @@ struct takeover {
 	bool thawed;
 	bool unsaid;    /* the log has no line of it yet, and sockets are not asked for */
 	bool idle_ones; /* second round */
-	const struct mirror_session *at; /* last one looked at in this round */
-	unsigned looks;                  /* see LETTING_GO */
-	unsigned continued, stale, spent, failed;
-	unsigned fills; /* sessions whose gap is filled */
+	const struct mirror_session *at;          /* last one looked at in this round */
+	unsigned looks;                           /* see LETTING_GO */
+	unsigned continued, stale, spent, failed; /* stale, spent: are re-keyed */
+	unsigned fills;                           /* sessions whose gap is filled */
 	uint64_t began_us, data_ms;
 	uint64_t heard_ms;       /* loop clock: the copy's active was heard last */
 	unsigned pace_id, paced; /* the call id that is next; how many a step */

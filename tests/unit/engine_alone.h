@@ -28,6 +28,18 @@ dp_set_keys(struct dataplane *dp, struct dp_session *s, const uint8_t send_key[s
 }
 
 void
+dp_disarm(struct dataplane *dp, struct dp_session *s)
+{
+}
+
+int
+dp_send_frame_at(struct dataplane *dp, struct dp_session *s, uint32_t seq, uint16_t protocol,
+    const uint8_t *payload, size_t len)
+{
+	return dp_send_frame(dp, s, protocol, payload, len);
+}
+
+void
 dp_down(struct dataplane *dp, struct dp_session *s)
 {
 }

@@ -12,6 +12,7 @@
 #include "pptpd/engine/ctrl_io.c"
 #include "pptpd/engine/ctrl_state.c"
 #include "pptpd/engine/engine.c"
+#include "pptpd/engine/rekey.c"
 #include "pptpd/engine/session.c"
 #include "pptpd/engine/session_link.c"
 #include "pptpd/engine/session_login.c"

@@ -49,6 +49,7 @@ gateway_of(const void *handle)
 
 struct frame {
 	struct frame *next;
+	uint32_t seq; /* to a client */
 	uint16_t protocol;
 	size_t len;
 	uint8_t bytes[];
@@ -63,6 +64,11 @@ struct client {
 	int fd; /* our end of the control connection */
 	bool up;
 	unsigned echoes; /* Echo-Requests of the gateway */
+	/* GRE as pptp-linux does it: old numbers are dropped, and those that are too far ahead;
+	 * what was received is acknowledged once, with the next frame. */
+	uint32_t last, window; /* 0 = any jump */
+	bool received, acks, ack_due, mute;
+	unsigned too_far;
 	struct frame *to_client, *to_gateway;
 };
 static struct client clients[CLIENTS_MAX];
@@ -75,17 +81,21 @@ struct dp_session {
 	struct dp_session_config c;
 	struct dp_state st;
 	bool up, detached, exporting;
+	bool any_said_ack;
+	uint32_t said_ack;
+	unsigned keyed; /* times that it got keys */
 	uint32_t ahead;
 	struct dp_session *next;
 };
 static struct dp_session *dps; /* all, both gateways' */
 
 static void
-put_frame(struct frame **at, uint16_t protocol, const uint8_t *payload, size_t len)
+put_frame(struct frame **at, uint32_t seq, uint16_t protocol, const uint8_t *payload, size_t len)
 {
 	struct frame *f = malloc(sizeof *f + len);
 
 	f->next = NULL;
+	f->seq = seq;
 	f->protocol = protocol;
 	f->len = len;
 	memcpy(f->bytes, payload, len);
@@ -99,7 +109,8 @@ peer_send(void *arg, uint16_t protocol, const uint8_t *payload, size_t len)
 {
 	struct client *c = arg;
 
-	put_frame(&c->to_gateway, protocol, payload, len);
+	if (!c->mute)
+		put_frame(&c->to_gateway, 0, protocol, payload, len);
 }
 
 static void
@@ -183,8 +194,25 @@ dp_send_frame(struct dataplane *dp, struct dp_session *s, uint16_t protocol, con
 		return 0;
 	if (protocol == PPP_LCP && len > 0 && payload[0] == 9)
 		s->client->echoes++;
-	put_frame(&s->client->to_client, protocol, payload, len);
+	put_frame(&s->client->to_client, s->st.tx_seq - 1, protocol, payload, len);
 	return 0;
+}
+
+int
+dp_send_frame_at(struct dataplane *dp, struct dp_session *s, uint32_t seq, uint16_t protocol,
+    const uint8_t *payload, size_t len)
+{
+	assert_false(s->st.armed);
+	s->st.tx_seq = seq;
+	return dp_send_frame(dp, s, protocol, payload, len);
+}
+
+void
+dp_disarm(struct dataplane *dp, struct dp_session *s)
+{
+	mppe_fini(&s->st.tx);
+	mppe_fini(&s->st.rx);
+	s->st.armed = false;
 }
 
 void
@@ -194,6 +222,7 @@ dp_set_keys(struct dataplane *dp, struct dp_session *s, const uint8_t send_key[s
 	mppe_init(&s->st.tx, send_key);
 	mppe_init(&s->st.rx, recv_key);
 	s->st.armed = true;
+	s->keyed++;
 }
 
 void
@@ -251,6 +280,8 @@ dp_session_counters(const struct dp_session *s, struct dp_counters *c)
 	    .tx_seq = s->st.tx_seq,
 	    .rx_seq = s->st.rx_seq,
 	    .tx_acked = s->st.tx_acked,
+	    .said_ack = s->said_ack,
+	    .any_said_ack = s->any_said_ack,
 	    .tx_index = s->st.tx.index,
 	    .rx_index = s->st.rx.index};
 }
@@ -423,6 +454,33 @@ carry(unsigned from)
 
 /* ---- time ---- */
 
+/* Does the client take a frame with this number? */
+static bool
+takes(struct client *c, uint32_t seq)
+{
+	bool fits = !c->received || (int32_t)(seq - c->last) > 0;
+
+	if (fits && c->received && c->window != 0 && seq - c->last >= c->window) {
+		c->too_far++;
+		return false;
+	}
+	if (!fits)
+		return false;
+	c->received = c->ack_due = true;
+	c->last = seq;
+	return true;
+}
+
+static void
+take_its_ack(struct client *c)
+{
+	if (!c->acks || !c->ack_due)
+		return;
+	c->ack_due = false;
+	c->dp->any_said_ack = true;
+	c->dp->said_ack = c->last;
+}
+
 static bool
 travel(struct client *c)
 {
@@ -430,7 +488,8 @@ travel(struct client *c)
 
 	if (f != NULL) {
 		c->to_client = f->next;
-		ppp_input(c->ppp, f->protocol, f->bytes, f->len);
+		if (takes(c, f->seq))
+			ppp_input(c->ppp, f->protocol, f->bytes, f->len);
 		free(f);
 		return true;
 	}
@@ -440,6 +499,7 @@ travel(struct client *c)
 	if (c->dp != NULL && !c->dp->gw->frozen) {
 		c->dp->st.rx_any = true;
 		c->dp->st.rx_seq++;
+		take_its_ack(c);
 		session_dp_ops.on_frame(
 		    &c->dp->gw->e, c->dp->c.owner, f->protocol, f->bytes, f->len);
 	}
@@ -603,6 +663,7 @@ dial(struct gateway *g)
 	c->config.name = names[n_clients];
 	c->config.password = "secret";
 	c->config.echo_interval_s = 0;
+	c->acks = true;
 	c->ppp = ppp_new(the_loop, &c->config, &peer_ops, c);
 	ctrl_accept(&g->e, fds[1],
 	    &(struct tcp_snapshot){.peer_ip = CLIENT_IP,
@@ -649,12 +710,18 @@ status_of(unsigned i)
 }
 
 static void
-in_step(void)
+in_step_as(unsigned active)
 {
 	join_streams();
 	run(50);
-	assert_int_equal(status_of(0).state, REPLICA_IN_SYNC);
-	assert_true(status_of(1).in_step);
+	assert_int_equal(status_of(active).state, REPLICA_IN_SYNC);
+	assert_true(status_of(1 - active).in_step);
+}
+
+static void
+in_step(void)
+{
+	in_step_as(0);
 }
 
 /* Its machine is gone: nothing of it is heard any more. */
@@ -790,7 +857,7 @@ test_reset_is_answered_between_slices(void **state)
 		if (session_at(&gw[1], &clients[i]) == NULL)
 			continue;
 		asked++;
-		put_frame(&clients[i].to_gateway, PPP_CCP, request, sizeof request);
+		put_frame(&clients[i].to_gateway, 0, PPP_CCP, request, sizeof request);
 		assert_true(travel(&clients[i]));
 		assert_true(reset_is_acked(&clients[i], 77));
 	}
@@ -885,25 +952,220 @@ test_demotion_says_nothing(void **state)
 	assert_true(session_at(&gw[0], c)->up);
 }
 
+/* The standby's copy is stale; the active goes on alone, and dies. */
 static void
-test_stale_ones_are_dropped(void **state)
+promote_stale(void)
 {
-	uint64_t cut;
-
-	up_client(&gw[0]);
-	in_step();
-	cut = status_of(0).cut;
-	assert_int_equal(replica_stale(gw[1].e.replica, cut, 1), 0);
-	cut_stream(0);
+	assert_int_equal(replica_stale(gw[1].e.replica, status_of(0).cut, 1), 0);
+	run(1);
+	power_off(0);
 	assert_int_equal(engine_promote(&gw[1].e, 2, NULL, NULL), 0);
-	run(20);
-	assert_int_equal(gw[1].e.n_sessions, 0);
-	assert_int_equal(gw[1].e.n_ctrls, 0);
+}
+
+static void
+assert_unkeyed(struct gateway *g, struct client *c)
+{
+	assert_true(rekey_unkeyed(session_at(g, c)));
+	assert_false(session_at(g, c)->replica.member);
+	assert_false(c->dp->st.armed || c->dp->up);
+	assert_int_equal(c->dp->keyed, 0);
+}
+
+/* It is up with keys of its own, where it was before, and the next standby knows it. */
+static void
+assert_rekeyed(struct gateway *g, struct client *c, uint32_t address, uint64_t id)
+{
+	struct session *s = session_at(g, c);
+
+	assert_non_null(s);
+	assert_false(rekey_busy(s));
+	assert_true(c->up && s->up && s->replica.member && c->dp->up && c->dp->st.armed);
+	assert_int_equal(c->dp->keyed, 1);
+	assert_int_equal(c->dp->st.gate.high, KEYS_ALL);
+	assert_int_equal(s->address, address);
+	assert_true(s->id == id);
+	assert_true(pool_owner(g->e.pool, address) == s);
+	assert_int_equal(rekey_waiting(&g->e), 0);
+}
+
+static void
+test_stale_ones_are_rekeyed(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+	uint32_t address = session_at(&gw[0], c)->address;
+	uint64_t id = session_at(&gw[0], c)->id;
+	uint8_t master[16];
+
+	memcpy(master, c->dp->st.tx.master, sizeof master);
+	c->window = 300;
+	in_step();
+	c->last += 5000; /* it heard so much of the one that went on alone, */
+	promote_stale();
+	assert_unkeyed(&gw[1], c); /* and says nothing by itself */
 	assert_int_equal(gw[1].e.takeover->stale, 1);
+	assert_int_equal(gw[1].e.stats.sessions_continued, 0);
+	run(2000);
+	assert_rekeyed(&gw[1], c, address, id);
+	assert_int_equal(c->too_far, 0);
+	assert_memory_not_equal(c->dp->st.tx.master, master, sizeof master);
+	assert_int_equal(gw[1].e.stats.rekeyed, 1);
+	assert_int_equal(gw[1].e.stats.rekey_dropped, 0);
+	assert_int_equal(gw[1].call_dels + gw[1].route_dels, 0);
+	assert_int_equal(gw[1].restores, 1);
+	say(&gw[1], c, &(struct pptp_message){.type = PPTP_ECHO_RQ, .echo_id = 77});
+	assert_int_equal(hear(c).type, PPTP_ECHO_RP);
+	/* the other one comes back: it can continue it again */
+	assert_int_equal(engine_demote(&gw[0].e, 2, NULL, NULL), 0);
+	in_step_as(1);
+	power_off(1);
+	assert_int_equal(engine_promote(&gw[0].e, 3, NULL, NULL), 0);
+	run(20);
+	assert_int_equal(gw[0].e.stats.sessions_continued, 1);
+	assert_true(session_at(&gw[0], c)->up && c->dp->st.armed);
+}
+
+/* Its own frame says where it stands: no search. */
+static void
+test_a_stale_client_says_where_it_stands(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+	uint32_t address = session_at(&gw[0], c)->address;
+	uint64_t id = session_at(&gw[0], c)->id;
+	const uint8_t nothing[] = {11, 1, 0, 4};
+
+	c->window = 300;
+	in_step();
+	c->last += 2000000000;
+	c->ack_due = true;
+	promote_stale();
+	peer_send(c, PPP_LCP, nothing, sizeof nothing);
+	run(50);
+	assert_rekeyed(&gw[1], c, address, id);
+	assert_int_equal(c->too_far, 0);
+}
+
+/* One that never acknowledges anything answers the probe that it took. */
+static void
+test_a_stale_client_never_acknowledges(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+	uint32_t address = session_at(&gw[0], c)->address;
+	uint64_t id = session_at(&gw[0], c)->id;
+
+	c->acks = false;
+	in_step();
+	c->last += 100000;
+	promote_stale();
+	run(5000);
+	assert_rekeyed(&gw[1], c, address, id);
+}
+
+static void
+test_a_silent_stale_client_is_dropped(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+
+	in_step();
+	c->mute = true;
+	promote_stale();
+	run(29900);
+	assert_unkeyed(&gw[1], c);
+	run(200);
+	assert_int_equal(gw[1].e.n_sessions, 0);
+	assert_int_equal(gw[1].e.stats.rekey_dropped, 1);
+	assert_int_equal(gw[1].e.stats.ended[END_STALE], 1);
 	assert_int_equal(gw[1].call_dels, 1);
 	assert_int_equal(gw[1].route_dels, 1);
 	assert_int_equal(pool_used(gw[1].e.pool), 0);
-	assert_true(gw[1].listening);
+	assert_int_equal(hear(c).type, PPTP_CDN);
+}
+
+/* A client that cannot log in any more learns it, as at any login. */
+static void
+test_a_stale_client_is_refused(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+
+	in_step();
+	c->config.password = "another";
+	promote_stale();
+	run(3100);
+	assert_int_equal(c->dp == NULL ? 0 : c->dp->keyed, 0);
+	run(4000);
+	assert_int_equal(gw[1].e.n_sessions, 0);
+	assert_int_equal(gw[1].e.stats.rekey_dropped, 1);
+	assert_int_equal(gw[1].e.stats.ended[PPP_CAUSE_AUTH_FAILED], 1);
+	assert_int_equal(hear(c).type, PPTP_CDN);
+}
+
+/* Not stale, but somebody may have used its odd keys. */
+static void
+test_closed_keys_are_replaced(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+	uint32_t address = session_at(&gw[0], c)->address;
+	uint64_t id = session_at(&gw[0], c)->id;
+
+	session_at(&gw[0], c)->replica.open = KEYS_EVEN;
+	in_step();
+	power_off(0);
+	assert_int_equal(engine_promote(&gw[1].e, 2, NULL, NULL), 0);
+	assert_unkeyed(&gw[1], c);
+	assert_int_equal(gw[1].e.takeover->spent, 1);
+	run(50);
+	assert_rekeyed(&gw[1], c, address, id);
+	assert_int_equal(session_at(&gw[1], c)->replica.open, KEYS_ALL);
+}
+
+/* It serves, and the last class of its keys is closed. */
+static void
+test_a_spent_session_is_rekeyed(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+	struct session *s = session_at(&gw[0], c);
+	uint8_t master[16];
+
+	in_step();
+	memcpy(master, c->dp->st.tx.master, sizeof master);
+	takeover_ops.spent(&gw[0].e, &s->replica);
+	loop_advance(the_loop, 0);
+	assert_true(rekey_unkeyed(s));
+	assert_false(c->dp->st.armed || s->replica.member);
+	run(50);
+	assert_true(c->up && s->up && c->dp->up && c->dp->st.armed && s->replica.member);
+	assert_memory_not_equal(c->dp->st.tx.master, master, sizeof master);
+	assert_int_equal(gw[0].e.stats.rekeyed, 1);
+	assert_int_equal(status_of(1).sessions, 1);
+	assert_int_equal(status_of(0).at_risk, 0);
+}
+
+/* Many: none waits for long, and a demotion in the middle drops none. */
+static void
+test_many_are_rekeyed(void **state)
+{
+	for (unsigned i = 0; i < 300; i++) {
+		dial(&gw[0]);
+		clients[i].window = 300;
+	}
+	run(20);
+	in_step();
+	run(500);
+	for (unsigned i = 0; i < n_clients; i++)
+		clients[i].last += i * 100;
+	promote_stale();
+	run(100);
+	assert_in_range(rekey_waiting(&gw[1].e), 1, 300);
+	run(5000);
+	assert_int_equal(gw[1].e.stats.rekeyed, 300);
+	for (unsigned i = 0; i < n_clients; i++)
+		assert_true(clients[i].up && clients[i].dp->st.armed && clients[i].too_far == 0);
+	for (unsigned i = 0; i < n_clients; i++)
+		takeover_ops.spent(&gw[1].e, &session_at(&gw[1], &clients[i])->replica);
+	loop_advance(the_loop, 0);
+	assert_int_equal(rekey_waiting(&gw[1].e), 300);
+	assert_int_equal(engine_demote(&gw[1].e, 3, NULL, NULL), 0);
+	assert_int_equal(rekey_waiting(&gw[1].e), 0);
+	assert_int_equal(gw[1].e.stats.rekey_dropped, 0);
 }
 
 static void
@@ -1025,7 +1287,16 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_reset_is_answered_between_slices, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_the_busy_first, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_demotion_says_nothing, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_stale_ones_are_dropped, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_stale_ones_are_rekeyed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_a_stale_client_says_where_it_stands, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_a_stale_client_never_acknowledges, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_a_silent_stale_client_is_dropped, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_a_stale_client_is_refused, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_closed_keys_are_replaced, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_a_spent_session_is_rekeyed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_many_are_rekeyed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_the_end_with_and_without_a_standby, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_the_lower_epoch_yields, setup, teardown),
