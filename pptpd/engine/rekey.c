@@ -337,8 +337,8 @@ rekey_up(struct session *s)
 	s->engine->stats.rekeyed++;
 	log_info("session re-keyed user=\"%s\" address=%s peer=%s call=%u reason=%s probes=%u "
 		 "ms=%llu",
-	    session_user(s), conf_ipv4(s->address), conf_ipv4(s->peer_ip), s->call_id, why_rekeyed(s),
-	    s->rekey.probes, (unsigned long long)(now_ms(s) - s->rekey.began_ms));
+	    session_user(s), conf_ipv4(s->address), conf_ipv4(s->peer_ip), s->call_id,
+	    why_rekeyed(s), s->rekey.probes, (unsigned long long)(now_ms(s) - s->rekey.began_ms));
 	leave(s);
 }
 

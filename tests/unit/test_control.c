@@ -154,6 +154,12 @@ takeover_restoring(const struct engine *e)
 	return 3;
 }
 
+unsigned
+rekey_waiting(const struct engine *e)
+{
+	return 0;
+}
+
 uint64_t
 takeover_yielded(const struct engine *e)
 {
