@@ -437,6 +437,7 @@ cmd_pair(struct answer_request *r, json_t *args, void *arg)
 
 	replica_pair(
 	    e->replica, json_is_true(json_object_get(args, "clean")), number(args, "epoch"));
+	takeover_open(e);
 	answer_ok(r, NULL);
 }
 

@@ -240,8 +240,14 @@ replica_io_new(struct loop *l, int listen_fd, struct replica *r)
 	io->fd = -1;
 	timer_init(&io->lost, l, lost_cb, io);
 	timer_init(&io->accept_again, l, accept_again_cb, io);
-	io_want(&io->accept_io, IO_READ);
 	return io;
+}
+
+void
+replica_io_open(struct replica_io *io)
+{
+	if (io != NULL && !io->pausing)
+		io_want(&io->accept_io, IO_READ);
 }
 
 void

@@ -20,8 +20,10 @@
 struct replica_io;
 
 /* Takes listen_fd over. It serves `r`, which must outlive it. NULL: ENOMEM; then the fd is closed.
- */
+ * Streams wait until replica_io_open(). */
 struct replica_io *replica_io_new(struct loop *l, int listen_fd, struct replica *r);
+/* What a HELLO says is known now: streams are taken from here on. Idempotent; NULL: nothing. */
+void replica_io_open(struct replica_io *io);
 void replica_io_free(struct replica_io *io); /* hangs up; tells nobody */
 /* replica_ops.send and hang_up. Safe from inside replica_input(). */
 void replica_io_send(struct replica_io *io, const uint8_t *bytes, size_t len);

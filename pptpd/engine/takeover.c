@@ -367,6 +367,7 @@ begin_promotion(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg)
 	e->role = ROLE_ACTIVE;
 	t->yielded = 0;
 	replica_promote(e->replica, epoch);
+	takeover_open(e);
 	t->busy = t->unsaid = true;
 	t->thawed = t->idle_ones = false;
 	t->at = NULL;
@@ -507,6 +508,12 @@ takeover_init(struct engine *e, int replica_fd)
 	if (replica_fd >= 0 && (t->io = replica_io_new(e->loop, replica_fd, e->replica)) == NULL)
 		return -1;
 	return 0;
+}
+
+void
+takeover_open(struct engine *e)
+{
+	replica_io_open(e->takeover->io);
 }
 
 void

@@ -38,6 +38,9 @@ extern const struct replica_ops takeover_ops;
 /* Makes e->replica and e->takeover. replica_fd is taken over; < 0 = no socket. 0, or -1 with errno.
  */
 int takeover_init(struct engine *e, int replica_fd);
+/* The agent has said what this node can prove, or that it serves: streams are taken from here on. One
+ * that was taken earlier would say that nothing is proven. */
+void takeover_open(struct engine *e);
 /* Hangs up and forgets the copy; every session and connection must have ended or been forgotten. */
 void takeover_fini(struct engine *e);
 /*

@@ -65,6 +65,7 @@ setup(void **state)
 	assert_int_equal(listen(fd, 4), 0);
 	the_loop = loop_new_virtual();
 	io = replica_io_new(the_loop, fd, NULL);
+	replica_io_open(io);
 	assert_non_null(io);
 	return 0;
 }
