@@ -45,8 +45,8 @@ struct path {
 	bool up;
 	unsigned unanswered;
 	uint64_t id;
-	char out[1024]; /* a hello that libssh2 has not taken whole yet: it wants the same bytes
-			   again */
+	char out[LINE_MAX_BYTES]; /* a hello that libssh2 has not taken whole yet: it wants the same
+			   bytes again */
 	size_t out_len;
 	char why[160]; /* why the path is not up */
 	json_t *ours;  /* our agent's own hello, as it last answered; NULL = not yet */
