@@ -137,7 +137,7 @@ if step build-dev build dev && step build-release build release; then
 		[[ test_takeover != *$pattern* ]] || step takeover-10000 build/tests/unit/test_takeover 10000
 		fuzz
 		for test in tests/lab/long-*.sh; do
-			[ ! -e "$test" ] || script "$test" 7200
+			[ ! -e "$test" ] || FULL=1 script "$test" 14400
 		done
 	fi
 fi

@@ -58,7 +58,7 @@ def pool_ranges(users):
     return ",".join(ranges), 253 + 256 * (block - 1)
 
 
-def write_config(node, users, advert):
+def write_config(node, users, advert, more=""):
     """The operator's files, as they would stand on a poptop server, and the pair's cluster.conf."""
     etc = f"{root(node)}/etc"
     remote, size = pool_ranges(users)
@@ -80,7 +80,7 @@ def write_config(node, users, advert):
     if advert is not None:
         text = re.sub(r"(\badvert-interval-ms\s*=\s*)\d+", rf"\g<1>{round(advert * 1000)}", text)
     with open(f"{etc}/pptp-ha/cluster.conf", "w", encoding="utf-8", opener=private) as f:
-        f.write(text)
+        f.write(f"{text}\n{more}\n" if more else text)
 
 
 def private(path, flags):
