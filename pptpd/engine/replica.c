@@ -76,6 +76,7 @@ replica_new(
 	timer_init(&r->turn, l, turn_cb, r);
 	timer_init(&r->slice, l, slice_cb, r);
 	timer_init(&r->beat, l, beat_cb, r);
+	timer_init(&r->decide, l, replica_handover_decide_cb, r);
 	r->cut = r->next_cut = (uint64_t)c->boot_id << CUT_BITS;
 	r->in = malloc(IN_SIZE);
 	r->out = malloc(OUT_SIZE);
@@ -96,6 +97,7 @@ replica_free(struct replica *r)
 		return;
 	r->open = r->met = false;
 	replica_active_forget(r);
+	replica_handover_forget(r);
 	timer_cancel(&r->beat);
 	mirror_free(r->mirror);
 	log_limit_free(r->limit);
@@ -128,9 +130,15 @@ replica_soon(struct replica *r)
 struct wr
 replica_say(struct replica *r, enum replica_type type)
 {
-	struct wr w = wr_init(r->out, OUT_SIZE);
+	bool unknown =
+	    type >= REPLICA_TYPE_V2 && (!r->met || r->version < REPLICA_VERSION_HANDOVER);
+	struct wr w = wr_init(r->out, unknown ? 0 : OUT_SIZE);
 	struct lag *lag;
 
+	if (unknown) {
+		wr_u8(&w, 0); /* no room: a bad writer */
+		return w;
+	}
 	replica_frame_begin(&w, type, r->epoch, ++r->sent);
 	if (r->active && type != REPLICA_HELLO && type != REPLICA_BEAT && r->n_lags < LAGS) {
 		lag = &r->lags[(r->lag_at + r->n_lags++) % LAGS];
@@ -145,8 +153,10 @@ void
 replica_send(struct replica *r, struct wr *w)
 {
 	replica_frame_end(w);
-	if (!wr_ok(w)) { /* no record is so long: a gap in the sequence tells the other side */
-		log_warn("replica frame too long");
+	/* No record is so long: a gap in the sequence tells the other side. One that the other side
+	 * cannot know is not begun at all. */
+	if (!wr_ok(w)) {
+		log_warn("replica frame not sent");
 		explicit_bzero(r->out, OUT_SIZE);
 		return;
 	}
@@ -167,7 +177,7 @@ replica_say_beat(struct replica *r)
 static void
 say_hello(struct replica *r)
 {
-	struct replica_hello h = {.version_min = REPLICA_VERSION,
+	struct replica_hello h = {.version_min = REPLICA_VERSION_MIN,
 	    .version_max = REPLICA_VERSION,
 	    .active = r->active,
 	    .boot_id = r->config.boot_id,
@@ -202,6 +212,7 @@ ended(struct replica *r)
 		replica_active_lost(r);
 	else if (r->ops.changed != NULL)
 		r->ops.changed(r->arg);
+	replica_handover_lost(r);
 }
 
 void
@@ -354,6 +365,21 @@ check_epoch(struct replica *r, const struct replica_frame *f)
 	return -1;
 }
 
+/* The pair speaks the newest version that both know. */
+static bool
+agree(struct replica *r)
+{
+	const struct replica_hello *h = &r->peer;
+
+	if (h->version_min > REPLICA_VERSION || h->version_max < REPLICA_VERSION_MIN) {
+		replica_drop(r, "%s speaks versions %u to %u, we speak %u to %u", h->node,
+		    h->version_min, h->version_max, REPLICA_VERSION_MIN, REPLICA_VERSION);
+		return false;
+	}
+	r->version = h->version_max < REPLICA_VERSION ? h->version_max : REPLICA_VERSION;
+	return true;
+}
+
 static void
 hello(struct replica *r, const struct replica_frame *f)
 {
@@ -366,11 +392,8 @@ hello(struct replica *r, const struct replica_frame *f)
 		memset(&r->peer, 0, sizeof r->peer);
 		return;
 	}
-	if (r->peer.version_min > REPLICA_VERSION || r->peer.version_max < REPLICA_VERSION) {
-		replica_drop(r, "%s speaks versions %u to %u, we speak %u", r->peer.node,
-		    r->peer.version_min, r->peer.version_max, REPLICA_VERSION);
+	if (!agree(r))
 		return;
-	}
 	if (r->active && r->peer.active) {
 		two_actives(r, f->epoch);
 		return;
@@ -406,7 +429,7 @@ input_frame(struct replica *r, const struct replica_frame *f)
 		replica_drop(r, "a second hello");
 		return;
 	}
-	if (check_epoch(r, f) < 0)
+	if (replica_handover_input(r, f) || check_epoch(r, f) < 0)
 		return;
 	if (r->active)
 		replica_active_input(r, f);
@@ -469,6 +492,12 @@ replica_input(struct replica *r, const uint8_t *bytes, size_t len)
 
 /* ---- for the reader ---- */
 
+bool
+replica_in_step(const struct replica *r)
+{
+	return r->active ? r->state == REPLICA_IN_SYNC : r->met && r->whole;
+}
+
 const struct mirror *
 replica_mirror(const struct replica *r)
 {
@@ -499,7 +528,7 @@ replica_get_status(const struct replica *r, struct replica_status *s)
 	*s = (struct replica_status){
 	    .state = r->state,
 	    .connected = r->met,
-	    .in_step = r->active ? r->state == REPLICA_IN_SYNC : r->met && r->whole,
+	    .in_step = replica_in_step(r),
 	    .wants = replica_active_wants(r),
 	    .stale = r->stale,
 	    .clean = r->clean,
@@ -524,6 +553,9 @@ replica_get_status(const struct replica *r, struct replica_status *s)
 	    .marks_asked = r->marks_asked,
 	    .commits = r->commits,
 	    .shorts = r->shorts,
+	    .version = r->version,
+	    .handover = r->handover,
+	    .handover_epoch = r->handover_epoch,
 	};
 	memcpy(s->peer, r->peer.node, sizeof s->peer);
 }

@@ -21,17 +21,21 @@
 #include "pptpd/data/keygate.h"
 #include "pptpd/engine/mirror.h"
 #include "pptpd/engine/record.h"
+#include "pptpd/engine/replica_wire.h"
 
-#define REPLICA_VERSION    1
-#define REPLICA_BEAT_MS    50
-#define REPLICA_SILENT_MS  300
-#define REPLICA_FRAME_MAX  65536
-#define REPLICA_AHEAD      64 /* L and B of a session: numbers left when it asks, numbers it gets */
-#define REPLICA_AHEAD_FAST 128
-#define REPLICA_FAST_PPS   5000
-#define REPLICA_WANTS_MS   60   /* a mark asked for so long ago: consent is wanted */
-#define REPLICA_HELLO_MS   1000 /* a stream that does not begin ends after this time */
-#define REPLICA_STUCK_MS   1000 /* likewise one on which nothing is applied, though it beats */
+#define REPLICA_VERSION     2 /* the pair speaks the lower of both */
+#define REPLICA_VERSION_MIN 1
+#define REPLICA_BEAT_MS     50
+#define REPLICA_SILENT_MS   300
+#define REPLICA_FRAME_MAX   65536
+#define REPLICA_AHEAD       64 /* L and B of a session: numbers left when it asks, numbers it gets */
+#define REPLICA_AHEAD_FAST  128
+#define REPLICA_FAST_PPS    5000
+#define REPLICA_WANTS_MS    60   /* a mark asked for so long ago: consent is wanted */
+#define REPLICA_HELLO_MS    1000 /* a stream that does not begin ends after this time */
+#define REPLICA_STUCK_MS    1000 /* likewise one on which nothing is applied, though it beats */
+#define REPLICA_GIVE_MS     500  /* a handover whose records are not made by then is given up */
+#define REPLICA_ANSWER_MS   300  /* a handover that left and is not answered: nobody knows */
 
 enum replica_state {
 	REPLICA_STANDBY, /* the standby's end; see in_step */
@@ -43,6 +47,32 @@ enum replica_state {
 	REPLICA_SILENT,  /* active; nobody answers: one class of keys */
 };
 const char *replica_state_name(enum replica_state s); /* "in-sync" */
+
+/* A planned move (docs/takeover.md, "Handover"). */
+enum replica_handover {
+	HANDOVER_NONE,
+	HANDOVER_EXPECTING, /* standby: takes a handover of that epoch, for a time */
+	HANDOVER_GIVING,    /* active: exact marks are being told; all can be taken back */
+	HANDOVER_GIVEN,     /* active: HANDOVER has left, its answer is not here */
+	HANDOVER_RELAYING,  /* standby: the peer has taken; what still comes here is handed on */
+	HANDOVER_TAKEN,     /* active: we have taken; the other hands on what it gets */
+};
+const char *replica_handover_name(enum replica_handover h); /* "none" */
+
+enum replica_given {           /* what becomes of a handover, for the active that gives */
+	REPLICA_GIVEN_LEFT,    /* HANDOVER is on the stream: replica_relay() may be called */
+	REPLICA_GIVEN_TAKEN,   /* the peer serves; we are a standby without a copy, and relay */
+	REPLICA_GIVEN_BACK,    /* refused, or given up: we serve on, new marks are on their way */
+	REPLICA_GIVEN_UNKNOWN, /* no answer: `cut`, as after any loss of the stream */
+	REPLICA_GIVEN_OVER,    /* after TAKEN: the stream is gone, nothing can be relayed */
+};
+
+enum replica_relay_kind {      /* part of the stream's format */
+	REPLICA_RELAY_GRE,     /* a packet from a client, with its outer IP header */
+	REPLICA_RELAY_IP,      /* one for a client, inner IP */
+	REPLICA_RELAY_CONTROL, /* bytes of a control connection, behind its last record */
+	REPLICA_RELAY_KINDS,
+};
 
 enum replica_place { /* where a member stands in the queue of what is to be said */
 	REPLICA_IDLE,
@@ -113,6 +143,14 @@ struct replica_ops {
 	void (*yield)(void *arg, uint64_t epoch);
 	/* Either: state, wants or in_step changed. */
 	void (*changed)(void *arg);
+	/* Standby: the handover that we expect is whole. The owner promotes: replica_promote() then
+	 * answers TAKEN and keeps the stream. False: it is refused. */
+	bool (*take)(void *arg, uint64_t epoch);
+	/* Active: how far its handover came; why is for the log and the operator. */
+	void (*given)(void *arg, enum replica_given how, const char *why);
+	/* After take: what the other handed on. connection: of REPLICA_RELAY_CONTROL. */
+	void (*relayed)(void *arg, enum replica_relay_kind kind, uint64_t connection,
+	    const uint8_t *bytes, size_t len);
 	struct mirror_ops mirror; /* standby: the copy gains and loses sessions */
 };
 
@@ -145,6 +183,9 @@ struct replica_status {
 	unsigned snapshot_done, snapshot_of;
 	uint64_t snapshot_ms; /* duration of the last one */
 	uint64_t bytes_sent, bytes_received, streams, marks_asked, commits, shorts;
+	unsigned version; /* of this stream, or of the last one; 0 = none yet */
+	enum replica_handover handover;
+	uint64_t handover_epoch;
 };
 
 /*
@@ -182,6 +223,25 @@ int replica_stale(struct replica *r, uint64_t cut, uint64_t epoch);
  * open is closed: the other side has ended it. */
 int replica_solo(struct replica *r, uint64_t cut);
 int replica_silent(struct replica *r, uint64_t cut);
+
+/* ---- handover ---- */
+/*
+ * Standby: for so many ms takes a handover of this epoch. -1 with errno EPERM: we are active.
+ * ESTALE: not above our epoch. EPROTONOSUPPORT: the peer does not speak of it. EAGAIN: no whole
+ * copy, or no stream.
+ */
+int replica_expect(struct replica *r, uint64_t epoch, unsigned ms);
+/*
+ * Active: everybody's exact mark, everybody's record, then HANDOVER. Nothing may be sent to a
+ * client any more but what was read before the exports. ops.given() says what became of it, not
+ * from inside this call. -1 with errno as above; EAGAIN: not in sync.
+ */
+int replica_give(struct replica *r, uint64_t epoch);
+/* From REPLICA_GIVEN_LEFT on. False: not now, or it is too long; the caller keeps it. */
+bool replica_relay(struct replica *r, enum replica_relay_kind kind, uint64_t connection,
+    const uint8_t *bytes, size_t len);
+/* Relaying is over: the stream ends. No callback. Else nothing. */
+void replica_relay_end(struct replica *r);
 
 /* ---- the active's sessions and connections ---- */
 /* It is up, with keys that nobody else knows. */

@@ -12,7 +12,8 @@
 bool
 replica_streaming(const struct replica *r)
 {
-	return r->met && (r->state == REPLICA_SYNCING || r->state == REPLICA_IN_SYNC);
+	return r->met && r->handover != HANDOVER_GIVEN &&
+	       (r->state == REPLICA_SYNCING || r->state == REPLICA_IN_SYNC);
 }
 
 void
@@ -43,12 +44,18 @@ replica_active_forget(struct replica *r)
 void
 replica_active_met(struct replica *r)
 {
+	r->cut = r->next_cut;
+	replica_keys_met(r);
+	replica_active_snapshot(r);
+}
+
+void
+replica_active_snapshot(struct replica *r)
+{
 	struct replica_session *s;
 	struct replica_connection *c;
 	struct wr w;
 
-	r->cut = r->next_cut;
-	replica_keys_met(r);
 	r->snapshot_done = 0;
 	r->snapshot_of = r->n_sessions;
 	r->snapshot_began_ms = loop_now_ms(r->loop);
@@ -99,12 +106,13 @@ replica_active_turn(struct replica *r)
 		r->ops.spent(r->arg, s);
 	}
 	/* Marks first: somebody may wait for them. */
-	while (replica_streaming(r) && !TAILQ_EMPTY(&r->asks))
+	while (replica_streaming(r) && !replica_giving(r) && !TAILQ_EMPTY(&r->asks))
 		replica_say_marks(r);
 	replica_pump_connections(r);
 	replica_pump_records(r);
 	if (replica_streaming(r))
 		say_end(r);
+	replica_handover_say(r);
 }
 
 /* The next member in turn of whom there is something to count; NULL at the end of a round. */
@@ -265,6 +273,8 @@ replica_active_wants(const struct replica *r)
 {
 	const struct replica_session *s = TAILQ_FIRST(&r->lows);
 
+	if (replica_giving(r))
+		return false;
 	if (r->state == REPLICA_CUT)
 		return s != NULL || !TAILQ_EMPTY(&r->wait);
 	return replica_streaming(r) && s != NULL &&

@@ -112,7 +112,7 @@ replica_pump_connections(struct replica *r)
 	struct wr w;
 
 	while (replica_streaming(r) && (c = TAILQ_FIRST(&r->dirty)) != NULL &&
-	       (c->waiting || r->conns_out < CONNS_MAX)) {
+	       (c->waiting || replica_giving(r) || r->conns_out < CONNS_MAX)) {
 		memset(&record, 0, sizeof record);
 		r->ops.connection(r->arg, c, &record);
 		w = replica_say(r, REPLICA_CONNECTION);

@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Between the files of the replica: replica.c has the stream and its HELLO, replica_orders.c the
- * orders; replica_active.c when an active says what, replica_sessions.c and replica_connections.c
- * of whom; replica_keys.c which classes of keys its sessions may use; replica_standby.c how a copy
- * is kept.
+ * orders, replica_handover.c a planned move; replica_active.c when an active says what,
+ * replica_sessions.c and replica_connections.c of whom; replica_keys.c which classes of keys its
+ * sessions may use; replica_standby.c how a copy is kept.
  */
 #ifndef ENGINE_REPLICA_INTERNAL_H
 #define ENGINE_REPLICA_INTERNAL_H
@@ -12,6 +12,8 @@
 #include "common/log.h"
 #include "pptpd/engine/replica.h"
 #include "pptpd/engine/replica_wire.h"
+
+#define REPLICA_VERSION_HANDOVER 2
 
 #define IN_SIZE      (4 + REPLICA_LENGTH_MAX)
 #define OUT_SIZE     (4 + REPLICA_LENGTH_MAX)
@@ -47,6 +49,11 @@ struct replica {
 	uint64_t cut, next_cut, stale_cut;
 	uint64_t held_cut; /* standby: number of the newest stream of an active; 0 = none */
 	bool whole, stale, clean, failed, told_wants;
+	enum replica_handover handover;
+	uint64_t handover_epoch;
+	struct timer decide; /* of a handover: it waits no longer */
+	bool taking;         /* the promotion under way is a handover's */
+	bool refused;        /* on this stream: what is relayed behind it is not ours */
 	uint64_t clean_epoch;
 
 	/* the stream */
@@ -56,6 +63,7 @@ struct replica {
 	bool knows_boot; /* active: an engine was met since we serve, and it was known_boot */
 	uint32_t known_boot;
 	struct replica_hello peer;
+	unsigned version;                 /* what both speak */
 	uint64_t sent, received, applied; /* sequences */
 	uint64_t acked;                   /* standby: what it last said to have applied */
 	bool owes;                        /* standby: something is to be acknowledged */
@@ -93,10 +101,12 @@ void replica_send(struct replica *r, struct wr *w);
 void replica_drop(struct replica *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void replica_say_beat(struct replica *r);
 void replica_changed_state(struct replica *r, enum replica_state s);
+bool replica_in_step(const struct replica *r);
 void replica_soon(struct replica *r); /* what is queued is done in the next turn of the loop */
 
 /* ---- replica_active.c ---- */
 void replica_active_met(struct replica *r); /* a standby said HELLO: the snapshot begins */
+void replica_active_snapshot(struct replica *r);
 void replica_active_input(struct replica *r, const struct replica_frame *f);
 void replica_active_lost(struct replica *r); /* the stream is gone after it was met */
 void replica_active_turn(struct replica *r);
@@ -134,6 +144,24 @@ void replica_end_without(struct replica *r, struct replica_session *s); /* no ke
 /* The mark for a session that stands there, not below `old`. */
 struct record_mark replica_keys_ahead(const struct replica_session *s,
     const struct record_mark *old, uint32_t next_seq, uint64_t next_index);
+
+/* ---- replica_handover.c ---- */
+/* Numbers are at their end; nobody may ask for more. */
+bool replica_giving(const struct replica *r);
+void replica_handover_say(struct replica *r); /* if all that is to come before it is said */
+/* Standby: HANDOVER is there. As for every frame of the copy. */
+int replica_handover_offered(struct replica *r, const struct replica_frame *f);
+/* replica_promote() for it, epoch raised: says TAKEN. */
+void replica_handover_take(struct replica *r);
+/* True: the frame belongs to a handover, and has been dealt with. */
+bool replica_handover_input(struct replica *r, const struct replica_frame *f);
+void replica_handover_decide_cb(void *arg);
+void replica_handover_lost(struct replica *r);   /* the stream has ended */
+void replica_handover_forget(struct replica *r); /* the role changes: no callback */
+
+/* ---- replica_orders.c ---- */
+/* Its members are forgotten, the copy is empty. Nothing is said of it. */
+void replica_become_standby(struct replica *r);
 
 /* ---- replica_standby.c ---- */
 void replica_standby_turn(struct replica *r);

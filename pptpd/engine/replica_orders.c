@@ -21,13 +21,30 @@ replica_promote(struct replica *r, uint64_t epoch)
 	}
 	r->copy_epoch = before;
 	r->knows_boot = false;
-	if (r->open)
-		replica_say_beat(r);
-	replica_drop(r, NULL);
+	if (r->taking) {
+		replica_handover_take(r);
+	} else {
+		replica_handover_forget(r);
+		if (r->open)
+			replica_say_beat(r);
+		replica_drop(r, NULL);
+	}
 	timer_cancel(&r->turn);
 	r->active = true;
 	r->whole = r->stale = r->failed = r->clean = false;
 	replica_changed_state(r, REPLICA_ALONE);
+}
+
+void
+replica_become_standby(struct replica *r)
+{
+	r->config.boot_id++; /* to those who knew us as a standby we are another one */
+	r->active = false;
+	r->state = REPLICA_STANDBY;
+	replica_active_forget(r);
+	mirror_clear(r->mirror);
+	r->whole = r->stale = r->failed = r->clean = false;
+	r->held_cut = 0;
 }
 
 void
@@ -37,13 +54,10 @@ replica_demote(struct replica *r, uint64_t epoch)
 		r->epoch = epoch;
 	if (!r->active)
 		return;
-	r->config.boot_id++;        /* to those who knew us as a standby we are another one */
+	replica_handover_forget(r);
 	r->active = r->met = false; /* nothing is lost with the stream: no cut */
 	replica_drop(r, NULL);
-	replica_active_forget(r);
-	mirror_clear(r->mirror);
-	r->whole = r->stale = r->failed = r->clean = false;
-	r->held_cut = 0;
+	replica_become_standby(r);
 	replica_changed_state(r, REPLICA_STANDBY);
 }
 

@@ -248,7 +248,8 @@ replica_grant(struct replica *r, struct replica_session *s)
 	set_held(r, s, (s->open & KEYS_ODD) != 0); /* a promotion goes on with odd ones */
 	if (record && r->state == REPLICA_SYNCING)
 		r->snapshot_done++;
-	replica_set_gate(r, s, g);
+	if (!replica_giving(r)) /* else it stands at its exact mark already */
+		replica_set_gate(r, s, g);
 }
 
 static void
@@ -306,6 +307,19 @@ cannot_say(struct replica *r, struct replica_session *s)
 	replica_set_gate(r, s, s->gate);
 }
 
+/* Where it stands: it sends nothing above, nor keeps anything for itself below. */
+static struct record_mark
+exact_mark(const struct replica_session *s, const struct session_record *r)
+{
+	struct record_mark m = {.seq = r->mark.seq, .index = r->mark.index, .open = s->open};
+
+	if ((int32_t)(r->call.tx_seq - m.seq) > 0)
+		m.seq = r->call.tx_seq;
+	if (m.index < r->mppe_tx.index)
+		m.index = r->mppe_tx.index;
+	return m;
+}
+
 void
 replica_exported(struct replica *r, struct replica_session *s, const struct session_record *record)
 {
@@ -330,7 +344,9 @@ replica_exported(struct replica *r, struct replica_session *s, const struct sess
 	s->gate = (struct keygate){.mark_seq = record->mark.seq,
 	    .mark_index = record->mark.index,
 	    .low = record->mark.open};
-	s->ask = replica_keys_ahead(s, &record->mark, record->call.tx_seq, record->mppe_tx.index);
+	s->ask = replica_giving(r) ? exact_mark(s, record)
+				   : replica_keys_ahead(s, &record->mark, record->call.tx_seq,
+					 record->mppe_tx.index);
 	named.mark = s->ask;
 	set_exposed(r, s, true);
 	s->on_stream = true;
@@ -346,14 +362,16 @@ out:
 void
 replica_pump_records(struct replica *r)
 {
+	unsigned factor = replica_giving(r) ? 0 : 1;
 	struct replica_session *s;
 
-	while (replica_streaming(r) && r->n_exporting + r->records_out < EXPORTS_MAX &&
+	while (replica_streaming(r) &&
+	       (factor == 0 || r->n_exporting + r->records_out < EXPORTS_MAX) &&
 	       (s = TAILQ_FIRST(&r->exports)) != NULL) {
 		replica_unqueue(r, s);
 		s->again = false;
 		s->exporting = true;
 		r->n_exporting++;
-		r->ops.export(r->arg, s, 2 * s->ahead, s->ahead);
+		r->ops.export(r->arg, s, factor * 2 * s->ahead, factor * s->ahead);
 	}
 }

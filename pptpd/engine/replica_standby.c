@@ -125,6 +125,13 @@ apply(struct replica *r, const struct replica_frame *f)
 		return marks(r, f);
 	case REPLICA_COUNTERS:
 		return counters(r, f);
+	case REPLICA_HANDOVER:
+		return replica_handover_offered(r, f);
+	case REPLICA_RELAY:
+		if (r->refused)
+			return 0;
+		errno = EPROTO;
+		return -1;
 	default:
 		errno = EPROTO;
 		return -1;
@@ -159,7 +166,7 @@ replica_standby_input(struct replica *r, const struct replica_frame *f)
 	if (f->type == REPLICA_BEAT)
 		return;
 	if (apply(r, f) == 0)
-		r->owes = true;
+		r->owes = !r->active; /* a handover is answered */
 	else if (errno == ENOMEM)
 		fail(r);
 	else

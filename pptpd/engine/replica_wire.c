@@ -20,6 +20,9 @@ enum field_tag {
 	FIELD_ID,
 	FIELD_ENTRIES,
 	FIELD_SEQUENCE,
+	FIELD_EPOCH,
+	FIELD_WHY,
+	FIELD_RELAYED, /* kind, connection, bytes */
 };
 
 const char *
@@ -38,6 +41,10 @@ replica_type_name(uint16_t type)
 	    [REPLICA_APPLIED] = "applied",
 	    [REPLICA_FAILED] = "failed",
 	    [REPLICA_BEAT] = "beat",
+	    [REPLICA_HANDOVER] = "handover",
+	    [REPLICA_TAKEN] = "taken",
+	    [REPLICA_REFUSED] = "refused",
+	    [REPLICA_RELAY] = "relay",
 	};
 
 	return type < REPLICA_TYPE_MAX && names[type] != NULL ? names[type] : "?";
@@ -173,6 +180,47 @@ replica_get_applied(const struct replica_frame *f, uint64_t *sequence)
 }
 
 int
+replica_get_epoch(const struct replica_frame *f, uint64_t *epoch)
+{
+	return get_u64(f, FIELD_EPOCH, epoch);
+}
+
+int
+replica_get_offer(const struct replica_frame *f, struct replica_offer *o)
+{
+	if (replica_get_epoch(f, &o->epoch) < 0)
+		return -1;
+	return replica_get_size(f, &o->size);
+}
+
+int
+replica_get_why(const struct replica_frame *f, char why[static REPLICA_WHY_MAX])
+{
+	struct rd value = field(f, FIELD_WHY);
+	size_t n = rd_left(&value);
+
+	if (!rd_ok(&value) || n >= REPLICA_WHY_MAX)
+		return fail(EBADMSG);
+	memset(why, 0, REPLICA_WHY_MAX);
+	rd_copy(&value, why, n);
+	for (size_t i = 0; i < n; i++)
+		if (why[i] < ' ' || why[i] > '~')
+			return fail(EPROTO);
+	return 0;
+}
+
+int
+replica_get_relayed(const struct replica_frame *f, struct replica_relayed *what)
+{
+	struct rd value = field(f, FIELD_RELAYED);
+
+	what->kind = rd_u8(&value);
+	what->connection = rd_u64(&value);
+	what->bytes = value;
+	return rd_ok(&value) ? 0 : fail(EBADMSG);
+}
+
+int
 replica_get_entries(const struct replica_frame *f, struct rd *entries)
 {
 	size_t each = f->type == REPLICA_MARKS ? REPLICA_MARK_LEN : REPLICA_COUNTER_LEN;
@@ -301,6 +349,40 @@ void
 replica_put_applied(struct wr *w, uint64_t sequence)
 {
 	put_u64(w, FIELD_SEQUENCE, sequence);
+}
+
+void
+replica_put_epoch(struct wr *w, uint64_t epoch)
+{
+	put_u64(w, FIELD_EPOCH, epoch);
+}
+
+void
+replica_put_offer(struct wr *w, const struct replica_offer *o)
+{
+	replica_put_epoch(w, o->epoch);
+	replica_put_size(w, &o->size);
+}
+
+void
+replica_put_why(struct wr *w, const char *why)
+{
+	uint8_t *at = wr_field_begin(w, FIELD_WHY);
+
+	wr_copy(w, why, strnlen(why, REPLICA_WHY_MAX - 1));
+	wr_field_end(w, at);
+}
+
+void
+replica_put_relayed(
+    struct wr *w, uint8_t kind, uint64_t connection, const uint8_t *bytes, size_t len)
+{
+	uint8_t *at = wr_field_begin(w, FIELD_RELAYED);
+
+	wr_u8(w, kind);
+	wr_u64(w, connection);
+	wr_copy(w, bytes, len);
+	wr_field_end(w, at);
 }
 
 uint8_t *

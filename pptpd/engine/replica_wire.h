@@ -14,6 +14,7 @@
 #define REPLICA_HEAD_LEN   24
 #define REPLICA_LENGTH_MIN (REPLICA_HEAD_LEN - 4)
 #define REPLICA_LENGTH_MAX 65536 /* of what follows the length */
+#define REPLICA_WHY_MAX    128
 
 enum replica_type {
 	REPLICA_HELLO = 1,
@@ -28,7 +29,14 @@ enum replica_type {
 	REPLICA_APPLIED,
 	REPLICA_FAILED,
 	REPLICA_BEAT,
-	REPLICA_TYPE_MAX
+	/* version 2: never sent to a peer of version 1, which ends the stream at a type that it
+	 * does not know */
+	REPLICA_HANDOVER,
+	REPLICA_TAKEN,
+	REPLICA_REFUSED,
+	REPLICA_RELAY,
+	REPLICA_TYPE_MAX,
+	REPLICA_TYPE_V2 = REPLICA_HANDOVER
 };
 const char *replica_type_name(uint16_t type); /* "hello"; "?" */
 
@@ -52,6 +60,17 @@ struct replica_size {
 	uint32_t connections, sessions;
 };
 
+struct replica_offer { /* HANDOVER: under this epoch, with so many of each in the copy */
+	uint64_t epoch;
+	struct replica_size size;
+};
+
+struct replica_relayed {
+	uint8_t kind;        /* enum replica_relay_kind */
+	uint64_t connection; /* 0 = none */
+	struct rd bytes;
+};
+
 struct replica_marks_entry {
 	uint64_t id;
 	struct record_mark mark;
@@ -70,6 +89,10 @@ int replica_get_size(const struct replica_frame *f, struct replica_size *s);
 int replica_get_record(const struct replica_frame *f, struct rd *record);
 int replica_get_id(const struct replica_frame *f, uint64_t *id); /* of what is gone */
 int replica_get_applied(const struct replica_frame *f, uint64_t *sequence);
+int replica_get_offer(const struct replica_frame *f, struct replica_offer *o);
+int replica_get_epoch(const struct replica_frame *f, uint64_t *epoch); /* of TAKEN */
+int replica_get_why(const struct replica_frame *f, char why[static REPLICA_WHY_MAX]);
+int replica_get_relayed(const struct replica_frame *f, struct replica_relayed *what);
 /* The entries of a MARKS or COUNTERS frame, to be read with the functions below until they end. */
 int replica_get_entries(const struct replica_frame *f, struct rd *entries);
 void replica_get_mark(struct rd *entries, struct replica_marks_entry *e);
@@ -84,6 +107,11 @@ void replica_put_session(struct wr *w, const struct session_record *r);
 void replica_put_connection(struct wr *w, const struct connection_record *r);
 void replica_put_id(struct wr *w, uint64_t id);
 void replica_put_applied(struct wr *w, uint64_t sequence);
+void replica_put_offer(struct wr *w, const struct replica_offer *o);
+void replica_put_epoch(struct wr *w, uint64_t epoch);
+void replica_put_why(struct wr *w, const char *why);
+void replica_put_relayed(
+    struct wr *w, uint8_t kind, uint64_t connection, const uint8_t *bytes, size_t len);
 /* Entries are one field, begun and ended like a frame; bytes of an entry, for those who count. */
 #define REPLICA_MARK_LEN    21
 #define REPLICA_COUNTER_LEN 61

@@ -43,6 +43,12 @@ struct end {
 	uint64_t yielded;
 	bool lazy; /* exports are answered by end_export() only */
 	char why[160];
+	/* of a handover */
+	bool unable; /* it cannot be promoted */
+	unsigned takes, given[REPLICA_GIVEN_OVER + 1], relays;
+	char given_why[160], relayed[64];
+	enum replica_relay_kind relayed_kind;
+	uint64_t relayed_connection;
 	struct end_session s[END_SESSIONS];
 	struct end_connection c[4];
 };
@@ -179,6 +185,61 @@ end_on_gone(void *arg, const struct mirror_session *s)
 	((struct end *)arg)->went++;
 }
 
+/* Promoted: every session of the copy goes on, in order. */
+static inline void
+end_take_over(struct end *e, uint64_t epoch)
+{
+	const struct mirror_session *m = NULL;
+	struct session_record r;
+	struct end_session *s = e->s;
+
+	replica_promote(e->r, epoch);
+	while ((m = mirror_next_session(replica_mirror(e->r), m)) != NULL) {
+		memset(s, 0, sizeof *s);
+		if (mirror_session_record(m, &r) < 0 || !replica_adopt(e->r, &s->rs, m, &s->gate))
+			continue;
+		s->next = r.call.tx_seq;
+		memcpy(s->tx.master, r.mppe_tx.master, 16);
+		memcpy(s->tx.session, r.mppe_tx.session, 16);
+		s->tx.index = r.mppe_tx.index;
+		s++;
+	}
+	replica_continued(e->r);
+}
+
+static inline bool
+end_take(void *arg, uint64_t epoch)
+{
+	struct end *e = arg;
+
+	if (e->unable)
+		return false;
+	e->takes++;
+	end_take_over(e, epoch);
+	return true;
+}
+
+static inline void
+end_given(void *arg, enum replica_given how, const char *why)
+{
+	struct end *e = arg;
+
+	e->given[how]++;
+	snprintf(e->given_why, sizeof e->given_why, "%s", why != NULL ? why : "");
+}
+
+static inline void
+end_relayed(
+    void *arg, enum replica_relay_kind kind, uint64_t connection, const uint8_t *bytes, size_t len)
+{
+	struct end *e = arg;
+
+	e->relays++;
+	e->relayed_kind = kind;
+	e->relayed_connection = connection;
+	snprintf(e->relayed, sizeof e->relayed, "%.*s", (int)len, (const char *)bytes);
+}
+
 static inline struct end *
 end_new(struct loop *l, const char *node, uint32_t boot_id)
 {
@@ -193,6 +254,9 @@ end_new(struct loop *l, const char *node, uint32_t boot_id)
 	    .spent = end_op_spent,
 	    .yield = end_op_yield,
 	    .changed = end_op_changed,
+	    .take = end_take,
+	    .given = end_given,
+	    .relayed = end_relayed,
 	    .mirror = {.on_session = end_on_session, .on_gone = end_on_gone},
 	};
 	struct replica_config c = {.boot_id = boot_id};

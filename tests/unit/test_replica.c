@@ -1143,8 +1143,8 @@ test_bad_hello(void **state)
 
 	(void)state;
 	h.version_min = h.version_max = REPLICA_VERSION + 1;
-	first_frame(a, &h, "speaks versions 2 to 2");
-	h.version_min = 3;
+	first_frame(a, &h, "speaks versions 3 to 3, we speak 1 to 2");
+	h.version_min = 4;
 	first_frame(a, &h, "Protocol error");
 	h = (struct replica_hello){.version_min = 1, .version_max = 1, .node = "g\nw"};
 	first_frame(b, &h, "Protocol error");
