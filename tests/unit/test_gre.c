@@ -350,6 +350,31 @@ test_reorder_within_window(void **state)
 	gre_rx_fini(&run.rx);
 }
 
+/* What is held goes to somebody else; here it is as if it had never come. */
+static void
+test_take(void **state)
+{
+	struct run run = start(8);
+
+	gre_rx_take(&run.rx, on_deliver, &run);
+	expect_none(&run, 0);
+	in(&run, 0xfffffffd);
+	in(&run, 3);
+	in(&run, 0xffffffff);
+	in(&run, 0);
+	expect(&run, 3, 0xfffffffd);
+	gre_rx_take(&run.rx, on_deliver, &run);
+	expect(&run, 0, 0xffffffff, 0, 3);
+	assert_int_equal(run.rx.last, 0xfffffffd);
+	assert_int_equal(run.rx.stats.lost, 0);
+	assert_null(run.rx.slots);
+	in(&run, 0);
+	in(&run, 0xffffffff);
+	in(&run, 0xfffffffe);
+	expect(&run, 0, 0xfffffffe, 0xffffffff, 0);
+	gre_rx_fini(&run.rx);
+}
+
 static void
 test_timeout(void **state)
 {
@@ -642,6 +667,7 @@ main(void)
 	    cmocka_unit_test(test_in_order_without_copy),
 	    cmocka_unit_test(test_duplicates),
 	    cmocka_unit_test(test_reorder_within_window),
+	    cmocka_unit_test(test_take),
 	    cmocka_unit_test(test_timeout),
 	    cmocka_unit_test(test_timeout_seen_by_input),
 	    cmocka_unit_test(test_overflow),
