@@ -354,7 +354,7 @@ say_message(unsigned i, uint8_t type, uint8_t id)
 }
 
 static void
-listen_to(unsigned i)
+drain(unsigned i)
 {
 	uint8_t bytes[4096];
 
@@ -476,7 +476,7 @@ step(uint8_t op, struct rd *r)
 		say(i, bytes.p, rd_left(&bytes));
 		break;
 	case 4:
-		listen_to(i);
+		drain(i);
 		break;
 	case 5:
 		for (unsigned n = 1 + b % 8; n > 0 && n_answers > 0; n--)
