@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@
 
 #include "pptpd/data/dataplane.h"
 #include "pptpd/data/tun.h"
+#include "pptpd/priv/sandbox.h"
 #include "tests/unit/dp_peer.h"
 
 #define TUN      "pppha-t"
@@ -36,6 +38,10 @@
 #define INNER    0x0a090005
 #define WAIT_MS  5000
 #define MTU      1396
+#define VIP      0xc6336464 /* not on this host */
+#define OUT      "pppha-o"
+
+#define RELAYED_MAX 200
 
 static bool ready;
 
@@ -265,6 +271,15 @@ struct path {
 	struct peer p;
 	int client, udp;
 	unsigned detached;
+	struct dp_config config;
+	/* What on_relay() was given. */
+	unsigned relayed;
+	bool back; /* it goes back at once */
+	struct {
+		enum dp_relay_kind kind;
+		size_t len;
+		uint8_t bytes[PEER_MAX];
+	} kept[RELAYED_MAX];
 };
 
 static void
@@ -286,33 +301,64 @@ on_detached(void *arg, void *owner)
 }
 
 static void
-path_start(struct path *t, uint32_t bind_ip)
+relay_back(struct path *t, unsigned i)
 {
-	const struct dp_ops ops = {
-	    .on_frame = on_frame, .on_unknown = on_unknown, .on_detached = on_detached};
-	const struct dp_up up = {.peer_ip = INNER, .local_ip = INNER_GW, .mtu = MTU};
-	struct dp_config c = {.workers = 2,
-	    .reorder_window = 32,
-	    .reorder_timeout_us = 20000,
-	    .ack_delay_us = 10000,
-	    .tun_mtu = 1500,
-	    .bind_ip = bind_ip};
-	struct dp_session_config sc = {
-	    .call_id = 9, .peer_call_id = 5, .peer_ip = CLIENT, .local_ip = SERVER};
+	int rc = t->kept[i].kind == DP_RELAY_GRE
+		     ? dp_inject_gre(t->dp, t->kept[i].bytes, t->kept[i].len)
+		     : dp_inject_ip(t->dp, t->kept[i].bytes, t->kept[i].len);
 
+	assert_int_equal(rc, 0);
+}
+
+static void
+on_relay(void *arg, enum dp_relay_kind kind, const uint8_t *packet, size_t len)
+{
+	struct path *t = arg;
+
+	assert_true(t->relayed < RELAYED_MAX && len <= PEER_MAX);
+	t->kept[t->relayed].kind = kind;
+	t->kept[t->relayed].len = len;
+	memcpy(t->kept[t->relayed].bytes, packet, len);
+	if (t->back)
+		relay_back(t, t->relayed);
+	t->relayed++;
+}
+
+static void
+path_open(struct path *t, uint32_t bind_ip)
+{
 	*t = (struct path){.p = {.ip = CLIENT,
 			       .server_ip = SERVER,
 			       .call_id = 9,
 			       .own_call_id = 5,
 			       .inner = INNER,
-			       .seq = 7}};
-	t->loop = loop_new();
-	c.steer_map_fd = open_tun(2, c.tun_fds);
+			       .seq = 7},
+	    .config = {.workers = 2,
+		.reorder_window = 32,
+		.reorder_timeout_us = 20000,
+		.ack_delay_us = 10000,
+		.tun_mtu = 1500,
+		.bind_ip = bind_ip}};
+	t->config.steer_map_fd = open_tun(2, t->config.tun_fds);
 	for (unsigned i = 0; i < 2; i++)
-		assert_true((c.gre_fds[i] = gre_socket_open(bind_ip, i, 2)) >= 0);
+		assert_true((t->config.gre_fds[i] = gre_socket_open(bind_ip, i, 2)) >= 0);
 	t->client = raw_client();
 	t->udp = udp_socket();
-	t->dp = dp_new(t->loop, &c, &ops, t);
+}
+
+static void
+path_run(struct path *t, uint32_t local_ip, uint32_t peer_ip)
+{
+	const struct dp_ops ops = {.on_frame = on_frame,
+	    .on_unknown = on_unknown,
+	    .on_detached = on_detached,
+	    .on_relay = on_relay};
+	const struct dp_up up = {.peer_ip = INNER, .local_ip = INNER_GW, .mtu = MTU};
+	struct dp_session_config sc = {
+	    .call_id = 9, .peer_call_id = 5, .peer_ip = peer_ip, .local_ip = local_ip};
+
+	t->loop = loop_new();
+	t->dp = dp_new(t->loop, &t->config, &ops, t);
 	assert_non_null(t->dp);
 	t->s = dp_attach(t->dp, &sc);
 	assert_non_null(t->s);
@@ -321,6 +367,13 @@ path_start(struct path *t, uint32_t bind_ip)
 	dp_set_keys(t->dp, t->s, peer_key_down, peer_key_up);
 	dp_up(t->dp, t->s, &up);
 	usleep(50000); /* orders on their way */
+}
+
+static void
+path_start(struct path *t, uint32_t bind_ip)
+{
+	path_open(t, bind_ip);
+	path_run(t, SERVER, CLIENT);
 }
 
 static void
@@ -374,7 +427,7 @@ path_through(struct path *t)
 static void
 test_path(void **state)
 {
-	struct path t;
+	static struct path t;
 	struct dp_counters c;
 
 	path_start(&t, SERVER);
@@ -393,7 +446,7 @@ test_path(void **state)
 static void
 test_path_mtu(void **state)
 {
-	struct path t;
+	static struct path t;
 	int want = IP_PMTUDISC_DO, mtu = 0;
 	socklen_t len = sizeof(mtu);
 	struct sockaddr_in a = {
@@ -428,7 +481,7 @@ test_send_errors(void **state)
 	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
 	struct dp_counters c;
 	struct peer_got g;
-	struct path t;
+	static struct path t;
 
 	path_start(&t, SERVER);
 	assert_int_equal(
@@ -453,6 +506,161 @@ test_send_errors(void **state)
 	path_stop(&t);
 }
 
+/* The address is elsewhere still, and a session of it is served here: what it says leaves. */
+static void
+source_elsewhere(int out, uint32_t bind_ip)
+{
+	static struct path t;
+	static uint8_t buf[TUN_ROOM + TUN_READ_MAX];
+	struct dp_counters c;
+	struct ip4 ip;
+
+	path_open(&t, bind_ip);
+	path_run(&t, VIP, 0xc0000205);
+	assert_int_equal(dp_send_frame(t.dp, t.s, PPP_LCP, (const uint8_t *)"x", 1), 0);
+	do {
+		ssize_t len;
+
+		assert_true(readable(out, WAIT_MS));
+		len = tun_read(out, buf);
+		assert_true(len > 0);
+		memset(&ip, 0, sizeof(ip));
+		(void)ipmtu_parse(buf + TUN_ROOM, (size_t)len, &ip);
+	} while (ip.protocol != IPPROTO_GRE);
+	assert_int_equal(ip.src, VIP);
+	assert_int_equal(ip.dst, 0xc0000205);
+	dp_session_counters(t.s, &c);
+	assert_int_equal(c.drops[DP_DROP_SEND_OTHER], 0);
+	path_stop(&t);
+}
+
+static void
+test_source_elsewhere(void **state)
+{
+	int out;
+
+	assert_int_equal(tun_open(OUT, 1, &out), 0);
+	set_address(OUT, 0xc0000201, 0xffffff00);
+	source_elsewhere(out, VIP);
+	source_elsewhere(out, 0);
+	close(out);
+}
+
+static void
+stop_cb(void *arg)
+{
+	loop_stop(arg);
+}
+
+static void
+pump(struct path *t, unsigned ms)
+{
+	struct timer timer;
+
+	timer_init(&timer, t->loop, stop_cb, t->loop);
+	timer_set(&timer, ms);
+	loop_run(t->loop);
+	timer_cancel(&timer);
+}
+
+static void
+pump_until_relayed(struct path *t, unsigned n)
+{
+	for (unsigned i = 0; t->relayed < n && i < WAIT_MS; i++)
+		pump(t, 1);
+	assert_int_equal(t->relayed, n);
+}
+
+/* The next packets of both directions, in order. */
+static void
+both_arrive(struct path *t, uint32_t first, unsigned n)
+{
+	uint8_t got[PEER_MAX];
+	struct peer_got g;
+
+	for (uint32_t i = first; i < first + n; i++) {
+		for (unsigned ms = 0; !readable(t->udp, 0) && ms < WAIT_MS; ms++)
+			pump(t, 1);
+		assert_true(recv(t->udp, got, sizeof(got), MSG_DONTWAIT) > 4);
+		assert_int_equal(got[3], i);
+		client_receive(t, &g);
+		assert_int_equal(peer_packet_id(g.bytes), i);
+	}
+}
+
+static void
+both_send(struct path *t, uint32_t first, unsigned n)
+{
+	uint8_t packet[500], payload[PEER_MAX], out[PEER_MAX];
+
+	for (uint32_t i = first; i < first + n; i++) {
+		size_t len = peer_ip_packet(packet, INNER, INNER_GW, i, sizeof(packet), 0);
+
+		len = peer_seal(&t->p, payload, PPP_IP, packet, len);
+		client_send(t->client, out, peer_numbered(&t->p, out, t->p.seq++, payload, len));
+		assert_int_equal(udp_send(t->udp, INNER, i, 600), 600);
+	}
+}
+
+/* Threads, kernel and the engine's sandbox: packets are handed on, come back, and none is missing.
+ */
+static void
+relay_and_back(struct path *t)
+{
+	struct dp_counters c;
+
+	path_run(t, SERVER, CLIENT);
+	both_send(t, 1, 20);
+	both_arrive(t, 1, 20);
+	dp_relay(t->dp, true);
+	usleep(20000);
+	both_send(t, 21, 50);
+	pump_until_relayed(t, 100);
+	assert_false(readable(t->udp, 0));
+	both_send(t, 71, 20);
+	dp_relay(t->dp, false);
+	for (unsigned i = 0; i < t->relayed; i++)
+		relay_back(t, i);
+	t->back = true;
+	both_send(t, 91, 20);
+	both_arrive(t, 21, 90);
+	dp_totals(t->dp, &c);
+	assert_true(c.relayed >= 100);
+	assert_int_equal(c.injected, c.relayed);
+	assert_int_equal(c.drops[DP_DROP_NO_ROUTE] + c.drops[DP_DROP_RELAY], 0);
+	dp_session_counters(t->s, &c);
+	assert_int_equal(c.drops[DP_DROP_LOST] + c.drops[DP_DROP_LATE], 0);
+	path_stop(t);
+}
+
+static void
+test_relay_confined(void **state)
+{
+	static struct path t;
+	int status;
+	pid_t pid;
+
+	path_open(&t, SERVER);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (setgid(65534) < 0 || setuid(65534) < 0 ||
+		    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || sandbox_filter() < 0)
+			_exit(2);
+		relay_and_back(&t); /* a failure ends the process otherwise */
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		close(t.config.gre_fds[i]);
+		close(t.config.tun_fds[i]);
+	}
+	close(t.config.steer_map_fd);
+	close(t.client);
+	close(t.udp);
+}
+
 #define ROW(test) cmocka_unit_test_setup(test, need_namespace)
 
 int
@@ -466,6 +674,8 @@ main(void)
 	    ROW(test_path),
 	    ROW(test_path_mtu),
 	    ROW(test_send_errors),
+	    ROW(test_source_elsewhere),
+	    ROW(test_relay_confined),
 	};
 
 	ready = geteuid() == 0 && unshare(CLONE_NEWNET) == 0 &&
