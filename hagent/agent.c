@@ -350,8 +350,8 @@ remember(struct agent *a)
 			json_decref(a->last_transition);
 			a->last_transition = json_incref(line);
 		}
-		if (event && strcmp(event, "yield") == 0 && at > 0)
-			a->moves[a->n_moves++ % AGENT_MOVES] = at;
+		if (event && at > 0)
+			agent_flap_remember(a, event, at);
 	}
 	json_decref(lines);
 	if (journal_open(&a->journal, path) < 0)
@@ -404,7 +404,8 @@ agent_init(struct agent *a, const struct hagent *h, const struct agent_options *
 	    .sshd.pidfd = -1,
 	    .pptpd_monitor.pidfd = -1,
 	    .arp.fd = -1,
-	    .files.fd = -1};
+	    .files.fd = -1,
+	    .links_fd = -1};
 	signal(SIGPIPE, SIG_IGN);
 	a->cluster = hagent_cluster(h);
 	if (!a->cluster)

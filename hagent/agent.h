@@ -8,6 +8,7 @@
  *   agent.c           life cycle, words about mastership, keepalived's death, transitions
  *   agent_steps.c     what each step does
  *   agent_health.c    the tick: facts, verdict, track file, reconciliation
+ *   agent_flap.c      failures and moves that are too many; word of links that change
  *   agent_files.c     changed files, and the children that carry them
  *   agent_link.c      keeps `hagent link` running
  *   agent_replica.c   consent, silence, the marker, the guard's holds
@@ -22,6 +23,7 @@
 #include "common/answer_client.h"
 #include "hagent/arp.h"
 #include "hagent/child.h"
+#include "hagent/flap.h"
 #include "hagent/hagent.h"
 #include "hagent/health.h"
 #include "hagent/journal.h"
@@ -36,9 +38,7 @@
 #define AGENT_LINK_LOCK   HAGENT_RUN "/link.lock"
 
 #define AGENT_TICK_MS    150
-#define AGENT_VERDICT_MS 1000   /* a verdict older than this is none */
-#define AGENT_WINDOW_MS  600000 /* in which automatic moves are counted */
-#define AGENT_MOVES      32
+#define AGENT_VERDICT_MS 1000 /* a verdict older than this is none */
 
 struct agent_options {
 	const char *conntrackd;      /* the program that talks to conntrackd */
@@ -186,8 +186,12 @@ struct agent {
 	uint64_t
 	    odd_since_ms; /* since when role and address contradict each other; 0 = they agree */
 	uint64_t repaired_ms;
-	int64_t moves[AGENT_MOVES]; /* wall clock; a ring */
-	unsigned n_moves;
+	struct flap_times moves; /* automatic ones */
+	struct flap flap;
+	struct flap_verdict flap_verdict;
+	int links_fd; /* netlink: a link has changed; < 0 = none */
+	struct io links_io;
+	struct timer links_again;
 
 	struct agent_files files;
 	struct answer_server *agent_server, *query_server, *link_server;
@@ -219,8 +223,27 @@ int agent_gate_is_open(void); /* 1, 0; -1 = the rules are not loaded */
 void agent_health_init(struct agent *a);
 void agent_health_fini(struct agent *a);
 const char *agent_worst(const struct agent *a); /* the worst problem's text, "" = none */
-unsigned agent_moves(const struct agent *a);    /* automatic moves of the last 10 minutes */
 void agent_keepalived_look(struct agent *a);    /* holds its process if there is one */
+void agent_links_look(struct agent *a);         /* judges at once what our links are now */
+/* Of two that are equally bad one stays: who serves, else the higher epoch, else the first name. */
+bool agent_is_senior(const struct agent *a);
+
+/* agent_flap.c */
+void agent_flap_init(struct agent *a);
+void agent_flap_fini(struct agent *a);
+/* A line of the journal from before this agent. */
+void agent_flap_remember(struct agent *a, const char *event, int64_t at);
+/* What was found at the agent's start: whether we serve, whatever the journal says. */
+void agent_flap_found(struct agent *a, bool serves);
+/* The verdict of flap.h on the present health; notes failures, tells the journal what is new. */
+const struct flap_verdict *agent_flap_judge(struct agent *a);
+const char *agent_flap_text(const struct agent *a); /* why it holds, "" = it does not */
+unsigned agent_moves(const struct agent *a);        /* automatic moves of the last 10 minutes */
+/* An operator wants this gateway to serve: nothing of the past holds it. */
+void agent_flap_lift(struct agent *a);
+/* Into our hello; what status says of it: new reference. */
+void agent_flap_hello(const struct agent *a, json_t *o);
+json_t *agent_flap_json(const struct agent *a);
 
 /* agent_files.c */
 void agent_files_init(struct agent *a);

@@ -37,6 +37,7 @@ hello_json(const struct agent *a)
 	    (int)agent_moves(a));
 
 	agent_replica_hello(a, o);
+	agent_flap_hello(a, o);
 	return o;
 }
 
@@ -119,6 +120,7 @@ run_status(struct answer_request *r, json_t *args, void *arg)
 					   : "fit"));
 	json_object_set_new(o, "problems", problems_json(a));
 	json_object_set_new(o, "moves", json_integer(agent_moves(a)));
+	json_object_set_new(o, "flap", agent_flap_json(a));
 	json_object_set_new(o, "transition_running", json_boolean(a->transition.running));
 	json_object_set_new(o, "last_transition",
 	    a->last_transition ? json_incref(a->last_transition) : json_null());
@@ -131,7 +133,10 @@ run_hello(struct answer_request *r, json_t *args, void *arg)
 	answer_ok(r, hello_json(arg));
 }
 
-/* Only what is at hand: the verdict, if it is fresh. */
+/*
+ * Only what is at hand: the verdict, if it is fresh. One that is held down may have to serve at any
+ * moment, and keepalived asks once a second: the track file alone tells of that.
+ */
 static void
 run_check(struct answer_request *r, json_t *args, void *arg)
 {
@@ -141,7 +146,7 @@ run_check(struct answer_request *r, json_t *args, void *arg)
 		answer_error(r, "no-verdict", "there is no verdict yet");
 	else if (loop_now_ms(a->loop) - a->verdict_ms > AGENT_VERDICT_MS)
 		answer_error(r, "no-verdict", "the last verdict is too old");
-	else if (a->yielding)
+	else if (a->yielding && a->flap_verdict.state != FLAP_HELD)
 		answer_error(r, "unfit", "%s",
 		    a->health.n > 0 ? a->health.problems[0].text : "it yields to the peer");
 	else
@@ -183,7 +188,7 @@ run_peer(struct answer_request *r, json_t *args, void *arg)
 {
 	struct agent *a = arg;
 
-	if (peer_report(&a->peer, args, loop_now_ms(a->loop)) < 0) {
+	if (peer_report(&a->peer, args, loop_now_ms(a->loop), journal_now_ms()) < 0) {
 		answer_error(r, "bad-report", "want path, up, and hello or error");
 		return;
 	}

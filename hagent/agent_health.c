@@ -25,17 +25,6 @@
 #define GOOD_IDLE_MS    200  /* one that moved nothing, until we were well for so long */
 #define START_GRACE_MS  1000 /* for a keepalived that we do not see */
 
-unsigned
-agent_moves(const struct agent *a)
-{
-	int64_t now = journal_now_ms();
-	unsigned n = 0;
-
-	for (size_t i = 0; i < AGENT_MOVES; i++)
-		n += a->moves[i] > 0 && now - a->moves[i] < AGENT_WINDOW_MS;
-	return n;
-}
-
 /* ---- keepalived ---- */
 
 static void
@@ -149,6 +138,14 @@ look_slowly(struct agent *a)
 }
 
 static void
+look_at_links(struct agent *a)
+{
+	a->facts.wan = net_running(a->us->wan_if);
+	a->facts.lan = net_running(a->us->lan_if);
+	a->facts.sync = net_running(a->us->sync_if);
+}
+
+static void
 look(struct agent *a)
 {
 	struct health_facts *f = &a->facts;
@@ -156,9 +153,7 @@ look(struct agent *a)
 	f->pptpd_failures = a->pptpd.failures;
 	f->pptpd_error = a->pptpd.error;
 	f->tun = probe_tun(CLUSTER_TUNNEL_INTERFACE);
-	f->wan = net_running(a->us->wan_if);
-	f->lan = net_running(a->us->lan_if);
-	f->sync = net_running(a->us->sync_if);
+	look_at_links(a);
 	f->keepalived = probe_process_state(&a->keepalived);
 	if (a->ticks % SLOW_TICKS == 0) {
 		look_slowly(a);
@@ -180,12 +175,13 @@ look(struct agent *a)
 
 /* ---- the verdict ---- */
 
-/* Of two that are equally bad one stays: who serves, else the higher epoch, else the first name. */
-static bool
-is_senior(const struct agent *a)
+bool
+agent_is_senior(const struct agent *a)
 {
-	if (agent_serves(a) != peer_active(&a->peer))
-		return agent_serves(a);
+	bool ours = agent_serves(a) || a->pptpd.active, theirs = a->peer.serves;
+
+	if (ours != theirs)
+		return ours;
 	int order = epoch_compare(&a->epoch, &a->peer.epoch);
 	return order != 0 ? order > 0 : strcmp(a->us->name, a->them->name) < 0;
 }
@@ -208,7 +204,7 @@ say(struct agent *a, bool yield, const char *why)
 		a->yield_ms = now_ms;
 		a->yield_moved = agent_serves(a);
 		if (a->yield_moved)
-			a->moves[a->n_moves++ % AGENT_MOVES] = journal_now_ms();
+			flap_add(&a->moves, journal_now_ms());
 		journal_event(
 		    &a->journal, a->yield_moved ? "yield" : "unfit", "track file 1: %s", why);
 	} else if (!first) {
@@ -232,6 +228,9 @@ is_over(const struct agent *a)
 {
 	uint64_t now_ms = loop_now_ms(a->loop), good_ms = now_ms - a->good_since_ms;
 
+	/* We gave way to a peer that is no better off, as it turns out, and our sessions are here. */
+	if (a->yield_moved && a->replica.wishes.wait_to_yield && a->peer.fault == HEALTH_HARD)
+		return true;
 	if (!a->yield_moved)
 		return good_ms >= GOOD_IDLE_MS;
 	return now_ms - a->yield_ms >= YIELD_MIN_MS && good_ms >= GOOD_MS;
@@ -241,18 +240,19 @@ static void
 decide(struct agent *a)
 {
 	uint64_t now_ms = loop_now_ms(a->loop);
+	const struct flap_verdict *flap = agent_flap_judge(a);
 	struct health_view v = {
 	    .ours = a->health.fault,
 	    .active = agent_serves(a),
 	    .peer_fresh = peer_fresh(&a->peer, now_ms),
-	    .peer_standby = peer_standby(&a->peer),
+	    .peer_standby = peer_standby(&a->peer) && !a->peer.held,
 	    .peer_in_step = agent_replica_covers(a),
 	    .peers = a->peer.fault,
-	    .senior = is_senior(a),
-	    .moves = agent_moves(a) + (peer_fresh(&a->peer, now_ms) ? a->peer.moves : 0),
+	    .senior = agent_is_senior(a),
+	    .moves = flap->moves,
 	    .moves_max = a->cluster->health.moves_per_10_minutes,
 	};
-	bool yield = health_must_yield(&v);
+	bool yield = health_must_yield(&v) && flap->state != FLAP_RIDES && flap->state != FLAP_ASKS;
 
 	if (!yield && a->good_since_ms == 0)
 		a->good_since_ms = now_ms;
@@ -262,6 +262,8 @@ decide(struct agent *a)
 		say(a, true, "the peer is active under a higher epoch");
 	} else if (yield) {
 		say(a, true, agent_worst(a));
+	} else if (flap->state == FLAP_HELD) {
+		say(a, true, agent_flap_text(a));
 	} else if (!a->yielding || is_over(a)) {
 		say(a, false, "");
 		a->epoch_yield_ms = 0;
@@ -302,6 +304,7 @@ reconcile_start(struct agent *a)
 
 	if (!asked)
 		return;
+	agent_flap_found(a, a->held);
 	gate = agent_gate_is_open();
 	if (a->held && a->facts.keepalived != HEALTH_ALIVE) {
 		if (grace)
@@ -384,6 +387,24 @@ reconcile(struct agent *a)
 }
 
 static void
+judge(struct agent *a)
+{
+	if (!a->pptpd.known && a->pptpd.failures < a->cluster->health.failures)
+		return;
+	health_judge(&a->facts, a->cluster->health.failures, &a->health);
+	decide(a);
+	a->verdict_ms = loop_now_ms(a->loop);
+}
+
+void
+agent_links_look(struct agent *a)
+{
+	look_at_links(a);
+	if (a->verdict_ms != 0)
+		judge(a);
+}
+
+static void
 tick_cb(void *arg)
 {
 	struct agent *a = arg;
@@ -396,11 +417,7 @@ tick_cb(void *arg)
 	agent_keepalived_look(a);
 	look(a);
 	a->ticks++;
-	if (a->pptpd.known || a->pptpd.failures >= a->cluster->health.failures) {
-		health_judge(&a->facts, a->cluster->health.failures, &a->health);
-		decide(a);
-		a->verdict_ms = loop_now_ms(a->loop);
-	}
+	judge(a);
 	keep_epochs_apart(a);
 	reconcile(a);
 }
@@ -419,6 +436,7 @@ agent_health_init(struct agent *a)
 	    .lan_if = a->us->lan_if,
 	    .sync_if = a->us->sync_if,
 	};
+	agent_flap_init(a);
 	timer_init(&a->tick, a->loop, tick_cb, a);
 	timer_set(&a->tick, 0);
 }
@@ -427,6 +445,7 @@ void
 agent_health_fini(struct agent *a)
 {
 	timer_cancel(&a->tick);
+	agent_flap_fini(a);
 	io_fini(&a->keepalived_io);
 	probe_process_fini(&a->keepalived);
 	probe_process_fini(&a->conntrackd);

@@ -26,7 +26,8 @@
  *   nat { tunnel-to-wan = no   tunnel-to-lan = no   lan-to-wan = no   ports = 20000-60000 }
  *   limits { sessions = 1000   connections-per-minute = 120   connection-burst = 60
  *            ban-seconds = 0 }
- *   health { pptpd-timeout-ms = 300   failures = 2   moves-per-10-minutes = 2 }
+ *   health { pptpd-timeout-ms = 300   failures = 2   moves-per-10-minutes = 2
+ *            hold-down-s = 10   hold-down-max-s = 300   ride-out-s = 10 }
  *   timeouts { copy-ms = 1000   epoch-ms = 500   promote-ms = 1000   commit-ms = 100
  *              gate-ms = 500   announce-ms = 500   pull-ms = 10000   yield-ms = 2000
  *              demote-ms = 1000   resync-ms = 1000 }
@@ -136,6 +137,7 @@ struct cluster {
 	} limits;
 	struct {
 		unsigned pptpd_timeout_ms, failures, moves_per_10_minutes;
+		unsigned hold_down_s, hold_down_max_s, ride_out_s;
 	} health;
 	struct {
 		unsigned copy_ms, epoch_ms, promote_ms, commit_ms, gate_ms, announce_ms, pull_ms;

@@ -221,6 +221,19 @@ show_transition(const json_t *s)
 	    text_of(t, "detail"));
 }
 
+/* What keeps a gateway where it is, or down, although something else would move it. */
+static void
+show_hold(const json_t *s)
+{
+	const json_t *peer = json_object_get(s, "peer");
+	const char *why = text_of(json_object_get(s, "flap"), "why");
+
+	if (*why)
+		printf("%-12s %s\n", "holds", why);
+	if (*text_of(peer, "hold") && is_set(peer, "fresh"))
+		printf("%-12s %s: %s\n", "holds", text_of(peer, "node"), text_of(peer, "hold"));
+}
+
 static void
 show_problems(const json_t *s, const json_t *files)
 {
@@ -230,6 +243,7 @@ show_problems(const json_t *s, const json_t *files)
 	size_t i;
 	json_t *p;
 
+	show_hold(s);
 	if (strcmp(text_of(s, "verdict"), "unfit") == 0)
 		printf("verdict      this gateway must not be MASTER now\n");
 	json_array_foreach(problems, i, p) printf("wrong (%s)%*s %s. What to do: %s.\n",

@@ -37,11 +37,14 @@ static void __attribute__((format(printf, 5, 6))) problem(struct health *h, enum
     const char *code, const char *advice, const char *fmt, ...)
 {
 	struct health_problem *p = &h->problems[h->n];
+	bool is_link = strcmp(code, "wan-down") == 0 || strcmp(code, "lan-down") == 0;
 	va_list ap;
 
 	if (h->n == HEALTH_PROBLEMS)
 		return;
 	h->n++;
+	if (fault == HEALTH_HARD)
+		h->links_only = h->fault == HEALTH_HARD ? h->links_only && is_link : is_link;
 	*p = (struct health_problem){.fault = fault, .code = code, .advice = advice};
 	va_start(ap, fmt);
 	vsnprintf(p->text, sizeof(p->text), fmt, ap);
@@ -118,6 +121,7 @@ void
 health_judge(const struct health_facts *f, unsigned failures, struct health *out)
 {
 	out->fault = HEALTH_FINE;
+	out->links_only = false;
 	out->n = 0;
 	judge_daemon(f, failures, out);
 	judge_links(f, out);

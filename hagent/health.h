@@ -60,6 +60,7 @@ struct health_problem {
 
 struct health {
 	enum health_fault fault; /* the worst */
+	bool links_only;         /* it is hard, and all that is hard is a link that is down */
 	struct health_problem problems[HEALTH_PROBLEMS];
 	size_t n;
 };

@@ -43,11 +43,11 @@ take_word(const json_t *o, const char *name, char *out, size_t size)
 
 /* A peer of an older version says none. */
 static void
-take_problem(struct peer *p, const char *text)
+take_text(char *out, size_t size, const json_t *text)
 {
-	const char *quoted = text ? log_quote(text, strlen(text)) : "";
+	const char *s = json_string_value(text);
 
-	snprintf(p->problem, sizeof(p->problem), "%s", quoted);
+	snprintf(out, size, "%s", s ? log_quote(s, strlen(s)) : "");
 }
 
 /* PAIR_NO_CUT when it is not there, or no number. */
@@ -60,8 +60,29 @@ take_cut(const json_t *hello, const char *name)
 								: PAIR_NO_CUT;
 }
 
+/* It says how long ago it moved, since its clock is not ours. An older version moved just now. */
+static void
+take_flap(struct peer *p, const json_t *hello, int64_t wall_ms)
+{
+	const json_t *ages = json_object_get(hello, "moved_s"), *age;
+	size_t i, n = (size_t)json_integer_value(json_object_get(hello, "moves"));
+	bool any = json_is_boolean(json_object_get(hello, "able"));
+
+	p->able = any ? json_is_true(json_object_get(hello, "able")) : p->fault != HEALTH_HARD;
+	p->rides = json_is_true(json_object_get(hello, "rides"));
+	p->held = json_is_true(json_object_get(hello, "held"));
+	p->moves = (struct flap_times){0};
+	for (i = 0; !json_is_array(ages) && i < n && i < FLAP_EVENTS; i++)
+		flap_add(&p->moves, wall_ms);
+	json_array_foreach(ages, i, age)
+	{
+		if (i < FLAP_EVENTS)
+			flap_add(&p->moves, wall_ms - json_integer_value(age) * 1000);
+	}
+}
+
 static bool
-take_hello(struct peer *p, const json_t *hello)
+take_hello(struct peer *p, const json_t *hello, int64_t wall_ms)
 {
 	struct peer n = *p;
 	json_t *counter = json_object_get(hello, "epoch");
@@ -75,20 +96,21 @@ take_hello(struct peer *p, const json_t *hello)
 	if (!take_word(hello, "epoch_node", n.epoch.node, sizeof(n.epoch.node)))
 		memcpy(n.epoch.node, n.node, sizeof(n.node));
 	n.fault = health_fault_of(json_string_value(json_object_get(hello, "health")));
-	take_problem(&n, json_string_value(json_object_get(hello, "problem")));
+	take_text(n.problem, sizeof(n.problem), json_object_get(hello, "problem"));
+	take_text(n.hold, sizeof(n.hold), json_object_get(hello, "hold"));
 	n.wants_cut = take_cut(hello, "wants_cut");
 	n.stale_cut = take_cut(hello, "stale_cut");
 	n.in_step = json_is_true(json_object_get(hello, "in_step"));
 	n.serves = json_object_get(hello, "serves") ? json_is_true(json_object_get(hello, "serves"))
 						    : strcmp(n.role, "active") == 0;
 	n.sessions = (unsigned)json_integer_value(json_object_get(hello, "sessions"));
-	n.moves = (unsigned)json_integer_value(json_object_get(hello, "moves"));
+	take_flap(&n, hello, wall_ms);
 	*p = n;
 	return true;
 }
 
 int
-peer_report(struct peer *p, const json_t *report, uint64_t now_ms)
+peer_report(struct peer *p, const json_t *report, uint64_t now_ms, int64_t wall_ms)
 {
 	const char *name = json_string_value(json_object_get(report, "path"));
 	const char *error = json_string_value(json_object_get(report, "error"));
@@ -103,7 +125,7 @@ peer_report(struct peer *p, const json_t *report, uint64_t now_ms)
 	if (!path || !json_is_boolean(up))
 		return -1;
 	if (json_is_true(up)) {
-		if (!take_hello(p, json_object_get(report, "hello")))
+		if (!take_hello(p, json_object_get(report, "hello"), wall_ms))
 			return -1;
 		path->heard_ms = p->heard_ms = now_ms;
 	}
@@ -171,7 +193,9 @@ peer_json(const struct peer *p, uint64_t now_ms)
 		json_object_set_new(o, "epoch", json_integer((json_int_t)p->epoch.counter));
 		json_object_set_new(o, "health", json_string(health_fault_name(p->fault)));
 		json_object_set_new(o, "problem", json_string(p->problem));
+		json_object_set_new(o, "hold", json_string(p->hold));
 		json_object_set_new(o, "in_step", json_boolean(p->in_step));
+		json_object_set_new(o, "maintenance", json_boolean(p->maintenance));
 	}
 	return o;
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "hagent/epoch.h"
+#include "hagent/flap.h"
 #include "hagent/health.h"
 #include "hagent/pair.h"
 
@@ -32,20 +33,25 @@ struct peer {
 	struct epoch epoch;
 	enum health_fault fault;
 	char problem[192]; /* its worst, in its own words, quoted; empty = none */
-	unsigned moves;
+	/* Of moves and flapping, see flap.h; an older version says only how many moves. */
+	bool able, rides, held;
+	char hold[192];          /* why it holds, in its own words, quoted; empty = it does not */
+	struct flap_times moves; /* by our wall clock */
 	/* Of the replica: see pair.h. An older version says neither. */
 	uint64_t wants_cut, stale_cut;
 	bool in_step;
 	bool serves; /* its engine is active, whatever its role is called */
 	unsigned sessions;
+	bool maintenance, prepares; /* see move.h */
 };
 
 void peer_init(struct peer *p);
 /*
  * A report of the link: {"path":"sync","up":true,"hello":{...}} or {"path":"sync","up":false,
- * "error":"..."}. -1 with errno EBADMSG when it is none; nothing has changed then.
+ * "error":"..."}. now_ms is the loop's clock, wall_ms the wall's. -1 with errno EBADMSG when it is
+ * none; nothing has changed then.
  */
-int peer_report(struct peer *p, const json_t *report, uint64_t now_ms);
+int peer_report(struct peer *p, const json_t *report, uint64_t now_ms, int64_t wall_ms);
 bool peer_fresh(const struct peer *p, uint64_t now_ms);
 bool peer_standby(const struct peer *p);
 bool peer_active(const struct peer *p);

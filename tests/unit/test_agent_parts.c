@@ -224,6 +224,8 @@ test_epoch_file(void **state)
 
 /* ---- peer ---- */
 
+#define WALL_MS INT64_C(1700000000000)
+
 static json_t *
 report(const char *text)
 {
@@ -237,7 +239,7 @@ static int
 tell(struct peer *p, const char *text, uint64_t now_ms)
 {
 	json_t *o = report(text);
-	int result = peer_report(p, o, now_ms);
+	int result = peer_report(p, o, now_ms, WALL_MS);
 
 	json_decref(o);
 	return result;
@@ -263,7 +265,9 @@ test_peer(void **state)
 	assert_int_equal(p.fault, HEALTH_NOTE);
 	assert_int_equal(p.epoch.counter, 5);
 	assert_string_equal(p.epoch.node, "gw1");
-	assert_int_equal(p.moves, 1);
+	/* an older version: it may have moved just now */
+	assert_int_equal(flap_count(&p.moves, WALL_MS), 1);
+	assert_true(p.able);
 	/* one path is enough, and a path that says that it is down is down at once */
 	tell(&p, "{\"path\":\"lan\",\"up\":true," HELLO "}", 1100);
 	tell(&p, "{\"path\":\"sync\",\"up\":false,\"error\":\"cut\"}", 1101);
@@ -276,6 +280,24 @@ test_peer(void **state)
 				json_object_get(json_object_get(o, "paths"), "sync"), "error")),
 	    "cut");
 	json_decref(o);
+}
+
+/* How often it moved is told by ages: clocks may differ. */
+static void
+test_peer_flaps(void **state)
+{
+	struct peer p;
+
+	peer_init(&p);
+	tell(&p,
+	    "{\"path\":\"sync\",\"up\":true,\"hello\":{\"version\":\"0.1.0\",\"node\":\"gw2\","
+	    "\"epoch\":5,\"role\":\"active\",\"health\":\"hard\",\"moves\":2,\"moved_s\":[500,20],"
+	    "\"able\":true,\"rides\":true,\"held\":false,\"hold\":\"serves on\"}}",
+	    1000);
+	assert_int_equal(flap_count(&p.moves, WALL_MS), 2);
+	assert_int_equal(flap_count(&p.moves, WALL_MS + 100000), 1);
+	assert_true(p.rides && p.able && !p.held);
+	assert_string_equal(p.hold, "serves on");
 }
 
 static void
@@ -458,6 +480,7 @@ main(void)
 	    cmocka_unit_test(test_epoch_order),
 	    FILE_TEST(test_epoch_file),
 	    cmocka_unit_test(test_peer),
+	    cmocka_unit_test(test_peer_flaps),
 	    cmocka_unit_test(test_peer_nonsense),
 	    cmocka_unit_test(test_arp_packet),
 	    cmocka_unit_test(test_child),

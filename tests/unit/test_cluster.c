@@ -264,6 +264,9 @@ test_values(void **state)
 	assert_int_equal(c->health.pptpd_timeout_ms, 300);
 	assert_int_equal(c->health.failures, 2);
 	assert_int_equal(c->health.moves_per_10_minutes, 2);
+	assert_int_equal(c->health.hold_down_s, 10);
+	assert_int_equal(c->health.hold_down_max_s, 300);
+	assert_int_equal(c->health.ride_out_s, 10);
 	assert_int_equal(c->timeouts.commit_ms, 100);
 	assert_int_equal(c->timeouts.copy_ms, 1000);
 	assert_int_equal(c->timeouts.yield_ms, 2000);
@@ -509,6 +512,7 @@ test_render_pair(void **state)
 	assert_renders(c, "gw1", 3, "\tpriority 250\n\tadvert_int 0.10\n");
 	assert_renders(c, "gw2", 3, "\tpriority 249\n");
 	assert_renders(c, "gw2", 3, "\tinterface eth0\n\tvirtual_router_id 7\n");
+	assert_renders(c, "gw2", 3, "\tdont_track_primary\n");
 	assert_renders(c, "gw2", 3,
 	    "\tunicast_src_ip 198.51.100.12\n\tunicast_peer {\n\t\t198.51.100.11\n\t}\n");
 	assert_renders(c, "gw1", 3, "\t\t198.51.100.10/24 dev eth0\n\t\t192.168.1.1/24 dev eth1\n");

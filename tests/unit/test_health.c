@@ -13,7 +13,6 @@
 
 #include <string.h>
 
-#include "hagent/agent.h"
 #include "hagent/health.h"
 
 static struct health_facts
@@ -92,6 +91,24 @@ test_judgement(void **state)
 	CASE(f.sshd = HEALTH_NEVER, HEALTH_NOTE, "sshd", "not running");
 	CASE(f.journal_failing = true, HEALTH_NOTE, "journal", "journal");
 	CASE(f.peer_heard = false, HEALTH_NOTE, "peer-silent", "every path");
+}
+
+/* What can be ridden out: links, and nothing worse beside them. */
+static void
+test_links_only(void **state)
+{
+	struct health h;
+
+	for (int i = 0; i < 16; i++) {
+		struct health_facts f = well();
+
+		f.wan = !(i & 1);
+		f.lan = !(i & 2);
+		f.gre = i & 4 ? 0 : 1;
+		f.ip_forward = !(i & 8);
+		health_judge(&f, 2, &h);
+		assert_int_equal(h.links_only, (i & 3) && !(i & 4));
+	}
 }
 
 static void
@@ -213,32 +230,17 @@ test_one_of_two_stays(void **state)
 	}
 }
 
-/* Automatic moves are counted over ten minutes of the wall clock. */
-static void
-test_moves(void **state)
-{
-	static struct agent a;
-	int64_t now = journal_now_ms();
-
-	assert_int_equal(agent_moves(&a), 0);
-	a.moves[0] = now - AGENT_WINDOW_MS - 1000;
-	assert_int_equal(agent_moves(&a), 0);
-	a.moves[1] = now - AGENT_WINDOW_MS + 5000;
-	a.moves[2] = now;
-	assert_int_equal(agent_moves(&a), 2);
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_judgement),
+	    cmocka_unit_test(test_links_only),
 	    cmocka_unit_test(test_all_at_once),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_decision_table),
 	    cmocka_unit_test(test_named_cases),
 	    cmocka_unit_test(test_one_of_two_stays),
-	    cmocka_unit_test(test_moves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
