@@ -66,12 +66,26 @@ end_transition(struct agent *a, const char *result)
 	journal_add(&a->journal, o);
 }
 
+void
+agent_journal_step(struct agent *a, const struct steps_report *r, const char *what)
+{
+	const char *detail = log_quote(r->detail, strlen(r->detail));
+
+	if (r->result == STEP_FAILED || r->result == STEP_CUT)
+		log_warn("step %s id=%llu step=%s ms=%llu detail=\"%s\"",
+		    step_result_name(r->result), (unsigned long long)r->id, r->step->name,
+		    (unsigned long long)r->ms, detail);
+	journal_add(&a->journal,
+	    json_pack("{s:s,s:I,s:I,s:s,s:s,s:s,s:I,s:s}", "kind", "step", "id", (json_int_t)r->id,
+		"epoch", (json_int_t)a->epoch.counter, "transition", what, "step", r->step->name,
+		"result", step_result_name(r->result), "ms", (json_int_t)r->ms, "detail", detail));
+}
+
 static void
 on_step(void *arg, const struct steps_report *r)
 {
 	struct agent *a = arg;
 	struct agent_transition *t = &a->transition;
-	const char *detail = log_quote(r->detail, strlen(r->detail));
 
 	if (r->id == t->id && !r->step->background) {
 		if (r->ms > t->slowest_ms || !t->slowest) {
@@ -80,15 +94,7 @@ on_step(void *arg, const struct steps_report *r)
 		}
 		t->trouble |= r->result == STEP_FAILED || r->result == STEP_CUT;
 	}
-	if (r->result == STEP_FAILED || r->result == STEP_CUT)
-		log_warn("step %s id=%llu step=%s ms=%llu detail=\"%s\"",
-		    step_result_name(r->result), (unsigned long long)r->id, r->step->name,
-		    (unsigned long long)r->ms, detail);
-	journal_add(&a->journal,
-	    json_pack("{s:s,s:I,s:I,s:s,s:s,s:s,s:I,s:s}", "kind", "step", "id", (json_int_t)r->id,
-		"epoch", (json_int_t)a->epoch.counter, "transition",
-		role_work_name(r->id == t->id ? t->work : a->work_before), "step", r->step->name,
-		"result", step_result_name(r->result), "ms", (json_int_t)r->ms, "detail", detail));
+	agent_journal_step(a, r, role_work_name(r->id == t->id ? t->work : a->work_before));
 }
 
 static void
@@ -117,11 +123,13 @@ on_begin(void *arg, enum role_work work, const char *why)
 
 		if (a->peer.epoch.counter > counter)
 			counter = a->peer.epoch.counter;
-		a->epoch.counter = counter + 1;
+		a->epoch.counter = move_epoch(counter, a->take.prepared ? a->take.epoch : 0);
 		snprintf(a->epoch.node, sizeof(a->epoch.node), "%s", a->us->name);
 	} else {
 		arp_stop(&a->arp);
 	}
+	agent_move_superseded(a, work);
+	agent_take_superseded(a, work);
 	end_transition(a, "superseded");
 	log_info("transition begins id=%llu kind=%s epoch=%llu why=\"%s\"",
 	    (unsigned long long)a->last_id + 1, role_work_name(work),
@@ -297,6 +305,7 @@ set_paths(struct agent *a)
 	snprintf(a->vrrp_pid, sizeof(a->vrrp_pid), "%s/vrrp.pid", a->options->keepalived_pids);
 	set_path(h, a->track, HAGENT_HEALTH);
 	set_path(h, a->epoch_path, HAGENT_EPOCH);
+	set_path(h, a->maintenance.path, HAGENT_MAINTAINED);
 	set_path(h, a->state_folder, HAGENT_STATE);
 	set_path(h, a->conntrackd_conf, HAGENT_CONNTRACKD);
 	set_path(h, a->conntrackd_socket, HAGENT_CONNTRACKD_SOCKET);
@@ -350,6 +359,10 @@ remember(struct agent *a)
 			json_decref(a->last_transition);
 			a->last_transition = json_incref(line);
 		}
+		if (kind && strcmp(kind, "move") == 0) {
+			json_decref(a->move.last);
+			a->move.last = json_incref(line);
+		}
 		if (event && at > 0)
 			agent_flap_remember(a, event, at);
 	}
@@ -373,6 +386,9 @@ init_parts(struct agent *a)
 	role_init(&a->role, on_begin, a);
 	steps_init(&a->steps, a->loop, on_step, on_done, a);
 	agent_steps_init(a);
+	agent_move_init(a);
+	agent_take_init(a);
+	agent_maintain_init(a);
 	peer_init(&a->peer);
 	timer_init(&a->master_wait, a->loop, master_wait_cb, a);
 	a->pptpd.orders = answer_client_new(a->loop, a->pptpd_socket);
@@ -436,6 +452,9 @@ agent_fini(struct agent *a)
 	if (a->loop) {
 		agent_health_fini(a);
 		agent_files_fini(a);
+		agent_move_fini(a);
+		agent_take_fini(a);
+		agent_maintain_fini(a);
 		agent_commands_fini(a);
 		agent_replica_fini(a);
 		steps_fini(&a->steps);
@@ -454,6 +473,7 @@ agent_fini(struct agent *a)
 		close(a->fifo);
 	json_decref(a->pptpd.status);
 	json_decref(a->last_transition);
+	json_decref(a->move.last);
 	journal_close(&a->journal);
 	cluster_free(a->cluster);
 }

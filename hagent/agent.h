@@ -12,6 +12,9 @@
  *   agent_files.c     changed files, and the children that carry them
  *   agent_link.c      keeps `hagent link` running
  *   agent_replica.c   consent, silence, the marker, the guard's holds
+ *   agent_move.c      planned moves: giving the sessions and the addresses to the peer
+ *   agent_take.c      planned moves: being ready for them
+ *   agent_maintain.c  maintenance
  *   agent_commands.c  the three sockets
  */
 #ifndef HAGENT_AGENT_H
@@ -27,6 +30,7 @@
 #include "hagent/hagent.h"
 #include "hagent/health.h"
 #include "hagent/journal.h"
+#include "hagent/move.h"
 #include "hagent/peer.h"
 #include "hagent/probe.h"
 #include "hagent/role.h"
@@ -106,6 +110,8 @@ struct agent_replica {
 	uint64_t complained_ms, ordered_ms;
 	struct pair_wishes ordered; /* order and cut, as the engine took them at ordered_ms */
 	struct agent_child marker_child, hold_child;
+	uint64_t prepared_epoch; /* what the marker's child writes for a promotion */
+	void (*prepared)(struct agent *a, int error); /* NULL = it writes for nobody */
 	int holds_set;             /* enum fw_hold, or-ed, as they stand; < 0 = not known */
 	int holds_goal;            /* of the child under way */
 	uint64_t trouble_since_ms; /* 0 = there is none */
@@ -125,6 +131,67 @@ struct agent_files {
 	bool ok;
 };
 
+#define MOVE_ASKERS 8
+#define MOVE_STEPS  4
+
+/* Who wants a move, and how. */
+struct agent_move_wish {
+	const char *why;
+	bool force;
+	bool automatic; /* for a fault of ours: counted, and the plain way when the other fails */
+};
+
+struct agent_move {
+	struct steps steps;
+	struct step list[MOVE_STEPS];
+	bool running, force, automatic;
+	bool given;     /* the peer has the sessions, our engine relays */
+	bool unsettled; /* given, and the peer does not have the addresses yet */
+	bool tracked;   /* the track file says 1 for it */
+	bool failed;
+	enum move_answer way; /* MOVE_NO until it is decided */
+	uint64_t id, epoch, begun_ms, given_ms, moved_ms;
+	int64_t begun_at; /* wall clock */
+	unsigned sessions;
+	char why[160], text[MOVE_TEXT]; /* text: what came of it */
+	json_t *last;                   /* its journal line; NULL = none */
+	struct answer_request *askers[MOVE_ASKERS];
+	size_t n_askers;
+	unsigned check_token, address_token; /* of steps that wait; 0 = none */
+	uint64_t order;                      /* `handover` under way */
+	unsigned order_token;
+	struct agent_child ask;        /* the peer, `prepare` */
+	struct agent_child pass;       /* the peer, `switchover`: we stand by */
+	struct answer_request *passed; /* who waits for that */
+	bool pass_force;
+	uint64_t stream_ms; /* since when the stream is left as it is; 0 = it is not */
+};
+
+struct agent_take {
+	struct steps steps;
+	struct step list[MOVE_STEPS];
+	bool preparing, prepared; /* one after the other */
+	bool written;             /* marker and epoch are on the disk */
+	bool failed, undoing;
+	uint64_t id, epoch, prepared_ms;
+	char text[MOVE_TEXT];
+	struct answer_request *asker;
+	struct agent_child commit, gate;
+	uint64_t order;
+	unsigned order_token, disk_token;
+	struct timer expiry, disk_again;
+	struct step shut; /* undoes */
+};
+
+struct agent_maintenance {
+	bool on, goal, turning; /* turning: the file is being written or removed */
+	int64_t since;          /* wall clock */
+	char path[PATH_MAX];
+	struct agent_child child;
+	struct answer_request *asker;
+	uint64_t again_ms; /* when it may try to move away */
+};
+
 struct agent {
 	const struct hagent *h;
 	const struct agent_options *options;
@@ -140,8 +207,8 @@ struct agent {
 
 	struct role role;
 	struct steps steps;
-	struct step lists[3][STEPS_MAX]; /* by enum role_work */
-	size_t n_lists[3];
+	struct step lists[4][STEPS_MAX]; /* by enum role_work; BACKUP of a move */
+	size_t n_lists[4];
 	struct agent_transition transition;
 	enum role_work work_before; /* of the transition before it */
 	json_t *last_transition;    /* as its journal line; NULL = none */
@@ -162,6 +229,7 @@ struct agent {
 
 	struct agent_pptpd pptpd;
 	unsigned copy_token, yield_token; /* of steps that wait for the peer; 0 = none */
+	unsigned settle_token;            /* as these, until the addresses of a move have settled */
 	unsigned epoch_token;             /* of an epoch step that waits for the disk; 0 = none */
 	struct agent_child epoch_child, commit_child, gate_child, vip_child, resync_child;
 	struct arp arp;
@@ -193,6 +261,10 @@ struct agent {
 	struct io links_io;
 	struct timer links_again;
 
+	struct agent_move move;
+	struct agent_take take;
+	struct agent_maintenance maintenance;
+
 	struct agent_files files;
 	struct answer_server *agent_server, *query_server, *link_server;
 };
@@ -208,6 +280,8 @@ int agent_notify(struct agent *a, const char *line);
 bool agent_serves(const struct agent *a); /* active or promoting */
 /* The counter that orders carry: none that pptpd has seen is higher. */
 uint64_t agent_counter(const struct agent *a);
+/* A step's line in the journal; what: the transition that it belongs to. */
+void agent_journal_step(struct agent *a, const struct steps_report *r, const char *what);
 
 /* agent_steps.c */
 void agent_steps_init(struct agent *a);
@@ -218,6 +292,8 @@ void agent_steps_epoch(struct agent *a); /* the step may go on */
 /* The wishes of the replica are new: steps that wait for what they say may end. */
 void agent_steps_waited(struct agent *a);
 int agent_gate_is_open(void); /* 1, 0; -1 = the rules are not loaded */
+/* Exit status of a child: 0, or 1 after a text on stderr. */
+int agent_gate_set(bool open);
 
 /* agent_health.c */
 void agent_health_init(struct agent *a);
@@ -244,6 +320,8 @@ void agent_flap_lift(struct agent *a);
 /* Into our hello; what status says of it: new reference. */
 void agent_flap_hello(const struct agent *a, json_t *o);
 json_t *agent_flap_json(const struct agent *a);
+/* The track file. counted: if we serve, this is one of the automatic moves. */
+void agent_track(struct agent *a, bool yield, const char *why, bool counted);
 
 /* agent_files.c */
 void agent_files_init(struct agent *a);
@@ -282,6 +360,62 @@ json_t *agent_replica_json(const struct agent *a);
 bool agent_replica_covers(const struct agent *a);
 /* What is wrong with it for some seconds, NULL = nothing. */
 const char *agent_replica_trouble(struct agent *a);
+
+/* Our engine's part of the facts. */
+void agent_replica_move(const struct agent *a, struct move_facts *f);
+/* What the engine says of a handover, borrowed; NULL from an older one. */
+const json_t *agent_replica_handover(const struct agent *a);
+/* Whether it serves under that epoch already. */
+bool agent_replica_serves(const struct agent *a, uint64_t epoch);
+/*
+ * The marker and that epoch, for a promotion that is prepared. 0: done runs when they are written,
+ * or not; -1 with errno (EBUSY: the disk is in use).
+ */
+int agent_replica_prepare(
+    struct agent *a, uint64_t epoch, void (*done)(struct agent *a, int error));
+
+/* agent_move.c */
+void agent_move_init(struct agent *a);
+void agent_move_fini(struct agent *a);
+/* r may be NULL; it gets the result, also that of a move that is under way already. */
+void agent_move_begin(struct agent *a, const struct agent_move_wish *w, struct answer_request *r);
+/* A soft fault: true = a handover is under way, or begins now; false = yield the old way. */
+bool agent_move_for_fault(struct agent *a, const char *why);
+/* Whether role, address, daemon and epoch may disagree for now. */
+bool agent_move_busy(const struct agent *a);
+/* The track file is not health's: a move's, or maintenance's. Said where it must be. */
+bool agent_move_decides(struct agent *a);
+/* Our sessions are with the peer: the steps of BACKUP are those of a move. */
+bool agent_move_given(const struct agent *a);
+/* The stream between the engines is to be left as it is. */
+bool agent_move_keeps_stream(const struct agent *a);
+void agent_move_look(struct agent *a); /* facts may be new */
+/* A transition begins. */
+void agent_move_superseded(struct agent *a, enum role_work work);
+json_t *agent_move_json(const struct agent *a);
+/* The commands `switchover` and `leave`. */
+void agent_move_ask(struct answer_request *r, json_t *args, struct agent *a, bool of_peer);
+void agent_move_leave(struct answer_request *r, json_t *args, struct agent *a);
+/* The last line of a child's output that is an object: new reference, or NULL. */
+json_t *agent_move_answer(const struct child_result *r);
+
+/* agent_take.c */
+void agent_take_init(struct agent *a);
+void agent_take_fini(struct agent *a);
+void agent_take_prepare(struct answer_request *r, json_t *args, struct agent *a);
+bool agent_take_busy(const struct agent *a);
+void agent_take_superseded(struct agent *a, enum role_work work);
+/* That epoch, with its marker, is on the disk already. */
+bool agent_take_wrote(const struct agent *a, uint64_t epoch);
+json_t *agent_take_json(const struct agent *a);
+
+/* agent_maintain.c */
+void agent_maintain_init(struct agent *a);
+void agent_maintain_fini(struct agent *a);
+void agent_maintain_turn(struct answer_request *r, json_t *args, struct agent *a);
+void agent_maintain_look(struct agent *a); /* each tick */
+/* A move that we wanted is over. */
+void agent_maintain_moved(struct agent *a, bool moved, const char *text);
 
 /* agent_commands.c */
 int agent_commands_init(struct agent *a);

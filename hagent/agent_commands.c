@@ -36,6 +36,8 @@ hello_json(const struct agent *a)
 	    fresh ? agent_worst(a) : "its agent has no fresh verdict", "moves",
 	    (int)agent_moves(a));
 
+	json_object_set_new(o, "prepares", json_true());
+	json_object_set_new(o, "maintenance", json_boolean(a->maintenance.on));
 	agent_replica_hello(a, o);
 	agent_flap_hello(a, o);
 	return o;
@@ -121,6 +123,11 @@ run_status(struct answer_request *r, json_t *args, void *arg)
 	json_object_set_new(o, "problems", problems_json(a));
 	json_object_set_new(o, "moves", json_integer(agent_moves(a)));
 	json_object_set_new(o, "flap", agent_flap_json(a));
+	json_object_set_new(o, "maintenance",
+	    a->maintenance.on ? json_integer((json_int_t)a->maintenance.since) : json_null());
+	json_object_set_new(o, "move", agent_move_json(a));
+	json_object_set_new(o, "prepared", agent_take_json(a));
+	json_object_set_new(o, "last_move", a->move.last ? json_incref(a->move.last) : json_null());
 	json_object_set_new(o, "transition_running", json_boolean(a->transition.running));
 	json_object_set_new(o, "last_transition",
 	    a->last_transition ? json_incref(a->last_transition) : json_null());
@@ -196,6 +203,38 @@ run_peer(struct answer_request *r, json_t *args, void *arg)
 	answer_ok(r, hello_json(a));
 }
 
+/* ---- planned moves ---- */
+
+static void
+run_switchover(struct answer_request *r, json_t *args, void *arg)
+{
+	agent_move_ask(r, args, arg, false);
+}
+
+static void
+run_switchover_of_peer(struct answer_request *r, json_t *args, void *arg)
+{
+	agent_move_ask(r, args, arg, true);
+}
+
+static void
+run_leave(struct answer_request *r, json_t *args, void *arg)
+{
+	agent_move_leave(r, args, arg);
+}
+
+static void
+run_prepare(struct answer_request *r, json_t *args, void *arg)
+{
+	agent_take_prepare(r, args, arg);
+}
+
+static void
+run_maintenance(struct answer_request *r, json_t *args, void *arg)
+{
+	agent_maintain_turn(r, args, arg);
+}
+
 /* ---- files ---- */
 
 static void
@@ -267,10 +306,15 @@ static const struct answer_command agent_rows[] = {
     {"sync-now", run_sync_now},
     {"hello", run_hello},
     {"peer", run_peer},
+    {"switchover", run_switchover},
+    {"leave", run_leave},
+    {"maintenance", run_maintenance},
 };
 
 static const struct answer_command query_rows[] = {
     {"hello", run_hello},
+    {"prepare", run_prepare},
+    {"switchover", run_switchover_of_peer},
     {"pull", run_pull},
     {"set-offer", run_offer},
     {"set-staged", run_staged},

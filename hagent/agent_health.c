@@ -186,8 +186,8 @@ agent_is_senior(const struct agent *a)
 	return order != 0 ? order > 0 : strcmp(a->us->name, a->them->name) < 0;
 }
 
-static void
-say(struct agent *a, bool yield, const char *why)
+void
+agent_track(struct agent *a, bool yield, const char *why, bool counted)
 {
 	uint64_t now_ms = loop_now_ms(a->loop);
 
@@ -203,13 +203,22 @@ say(struct agent *a, bool yield, const char *why)
 	if (yield) {
 		a->yield_ms = now_ms;
 		a->yield_moved = agent_serves(a);
-		if (a->yield_moved)
+		if (a->yield_moved && counted)
 			flap_add(&a->moves, journal_now_ms());
-		journal_event(
-		    &a->journal, a->yield_moved ? "yield" : "unfit", "track file 1: %s", why);
+		journal_event(&a->journal,
+		    !a->yield_moved ? "unfit"
+		    : counted       ? "yield"
+				    : "leaves",
+		    "track file 1: %s", why);
 	} else if (!first) {
 		journal_event(&a->journal, "fit", "track file 0");
 	}
+}
+
+static void
+say(struct agent *a, bool yield, const char *why)
+{
+	agent_track(a, yield, why, true);
 }
 
 const char *
@@ -254,6 +263,8 @@ decide(struct agent *a)
 	};
 	bool yield = health_must_yield(&v) && flap->state != FLAP_RIDES && flap->state != FLAP_ASKS;
 
+	if (agent_move_decides(a))
+		return;
 	if (!yield && a->good_since_ms == 0)
 		a->good_since_ms = now_ms;
 	if (yield)
@@ -261,7 +272,8 @@ decide(struct agent *a)
 	if (a->epoch_yield_ms != 0 && now_ms - a->epoch_yield_ms < YIELD_MIN_MS) {
 		say(a, true, "the peer is active under a higher epoch");
 	} else if (yield) {
-		say(a, true, agent_worst(a));
+		if (a->health.fault != HEALTH_SOFT || !agent_move_for_fault(a, agent_worst(a)))
+			say(a, true, agent_worst(a));
 	} else if (flap->state == FLAP_HELD) {
 		say(a, true, agent_flap_text(a));
 	} else if (!a->yielding || is_over(a)) {
@@ -280,7 +292,7 @@ keep_epochs_apart(struct agent *a)
 {
 	uint64_t now_ms = loop_now_ms(a->loop);
 
-	if (role_state(&a->role) != ROLE_ACTIVE || !a->facts.peer_heard ||
+	if (role_state(&a->role) != ROLE_ACTIVE || !a->facts.peer_heard || agent_move_busy(a) ||
 	    epoch_compare(&a->epoch, &a->peer.epoch) >= 0)
 		return;
 	if (peer_active(&a->peer)) {
@@ -304,6 +316,10 @@ reconcile_start(struct agent *a)
 
 	if (!asked)
 		return;
+	/* Nor is an engine demoted whose address may still be on its way. */
+	if (!a->held && a->pptpd.active && !(a->facts.peer_heard && a->peer.serves) &&
+	    loop_now_ms(a->loop) - a->started_ms < a->cluster->timeouts.address_ms)
+		return;
 	agent_flap_found(a, a->held);
 	gate = agent_gate_is_open();
 	if (a->held && a->facts.keepalived != HEALTH_ALIVE) {
@@ -317,6 +333,11 @@ reconcile_start(struct agent *a)
 		journal_event(&a->journal, "found-active", "epoch=%llu: nothing to do",
 		    (unsigned long long)a->epoch.counter);
 		agent_word(a, ROLE_EV_IS_ACTIVE, "");
+	} else if (a->held && !a->pptpd.active && a->facts.peer_heard && a->peer.serves) {
+		/* In the middle of a move: keepalived is to follow the sessions. */
+		a->epoch_yield_ms = loop_now_ms(a->loop);
+		say(a, true, "the peer has the sessions");
+		agent_word(a, ROLE_EV_BACKUP, "started: the peer has the sessions");
 	} else if (a->held) {
 		agent_word(a, ROLE_EV_MASTER, "started: the address is here");
 	} else if (a->pptpd.known && !a->pptpd.active && gate <= 0) {
@@ -363,7 +384,8 @@ reconcile(struct agent *a)
 		reconcile_start(a);
 		return;
 	}
-	if ((!active && state != ROLE_STANDBY) || timer_pending(&a->master_wait)) {
+	if ((!active && state != ROLE_STANDBY) || timer_pending(&a->master_wait) ||
+	    agent_move_busy(a)) {
 		a->odd_since_ms = 0; /* under way */
 		return;
 	}
@@ -420,6 +442,7 @@ tick_cb(void *arg)
 	judge(a);
 	keep_epochs_apart(a);
 	reconcile(a);
+	agent_maintain_look(a);
 }
 
 void

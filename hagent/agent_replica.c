@@ -61,7 +61,7 @@ pair_role(const struct agent *a)
 {
 	switch (role_state(&a->role)) {
 	case ROLE_STANDBY:
-		return a->held ? PAIR_PROMOTING : PAIR_STANDBY;
+		return a->held || agent_take_busy(a) ? PAIR_PROMOTING : PAIR_STANDBY;
 	case ROLE_ACTIVE:
 		return PAIR_ACTIVE;
 	case ROLE_PROMOTING:
@@ -112,6 +112,7 @@ gather(const struct agent *a)
 	    .marker_may = a->replica.marker_may,
 	    .marker_sure = a->replica.marker_sure,
 	    .paired = a->replica.paired,
+	    .moving = agent_move_keeps_stream(a),
 	    .peer =
 		{
 		    .fresh = peer_fresh(&a->peer, now_ms),
@@ -249,6 +250,49 @@ agent_replica_leave_disk(struct agent *a)
 	if (child_running(c))
 		child_cut(c);
 	return !child_running(c);
+}
+
+/* As a promotion does, which then finds both written. */
+static int
+write_prepared(void *arg)
+{
+	const struct agent *a = arg;
+	struct epoch e = {.counter = a->replica.prepared_epoch};
+	const char *path = a->alone_path;
+
+	snprintf(e.node, sizeof(e.node), "%s", a->us->name);
+	if (epoch_write(path, &e) == 0 && epoch_write(path = a->epoch_path, &e) == 0)
+		return 0;
+	fprintf(stderr, "%s: %s", path, strerror(errno));
+	return 1;
+}
+
+static void
+prepared(void *arg, const struct child_result *r)
+{
+	struct agent *a = ((struct agent_child *)arg)->agent;
+	void (*done)(struct agent *, int) = a->replica.prepared;
+
+	a->replica.prepared = NULL;
+	a->replica.marker_sure = r->status == 0 && a->epoch_token == 0;
+	disk_done(a, r, "preparing marker and epoch");
+	done(a, r->status == 0 ? 0 : EIO);
+}
+
+int
+agent_replica_prepare(struct agent *a, uint64_t epoch, void (*done)(struct agent *a, int error))
+{
+	struct agent_child *c = &a->replica.marker_child;
+
+	errno = EBUSY;
+	if (child_running(&c->child) || child_running(&a->epoch_child.child))
+		return -1;
+	a->replica.prepared_epoch = epoch;
+	a->replica.marker_may = true;
+	if (child_call(&c->child, a->loop, write_prepared, a, CHILD_MS, prepared, c) < 0)
+		return -1;
+	a->replica.prepared = done;
+	return 0;
 }
 
 /* ---- the guard's holds ---- */
@@ -406,6 +450,7 @@ agent_replica_look(struct agent *a)
 		pair(a, &w);
 	see_to_the_disk(a, &w);
 	see_to_the_holds(a, &w);
+	agent_move_look(a);
 	agent_steps_waited(a);
 }
 
@@ -494,6 +539,34 @@ agent_replica_covers(const struct agent *a)
 	struct pair_facts f = gather(a);
 
 	return f.engine.answers && (f.engine.in_step || f.engine.sessions == 0);
+}
+
+void
+agent_replica_move(const struct agent *a, struct move_facts *f)
+{
+	struct pair_facts now = gather(a);
+	const json_t *o = engine_says(a);
+
+	f->serves = now.engine.answers && now.engine.active;
+	f->in_step = now.engine.answers && now.engine.in_step && !now.engine.stale;
+	f->sessions = now.engine.sessions;
+	f->at_risk = (unsigned)number(o, "at_risk");
+	/* An engine that knows one version only does not name it. */
+	f->version = json_object_get(o, "version") ? (unsigned)number(o, "version") : 1;
+}
+
+const json_t *
+agent_replica_handover(const struct agent *a)
+{
+	return json_object_get(engine_says(a), "handover");
+}
+
+bool
+agent_replica_serves(const struct agent *a, uint64_t epoch)
+{
+	struct pair_facts f = gather(a);
+
+	return f.engine.answers && f.engine.active && f.engine_epoch == epoch;
 }
 
 /* In words, or an empty text. */

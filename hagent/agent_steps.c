@@ -10,6 +10,7 @@
  *            conntrackd's caches (background)
  *   BACKUP   gate shut; wait for the peer to have our sessions, if it lives; demote pptpd; ask for
  *            the peer's connections
+ *            After a handover: wait for the peer to have the addresses; gate shut; the rest
  *   ABANDON  gate shut; demote pptpd; take the virtual addresses away
  *
  * After the steps of MASTER the files are pulled (agent_files.c).
@@ -90,6 +91,10 @@ epoch_begin(struct steps *s, unsigned token, void *arg)
 {
 	struct agent *a = arg;
 
+	if (agent_take_wrote(a, a->epoch.counter)) {
+		steps_end(s, token, STEP_SKIPPED, "written beforehand");
+		return 0;
+	}
 	if (agent_replica_leave_disk(a))
 		return begin_function(
 		    &a->epoch_child, write_epoch, a->cluster->timeouts.epoch_ms, token);
@@ -160,11 +165,21 @@ yield_begin(struct steps *s, unsigned token, void *arg)
 	return wait_begin(a, &a->replica.wishes.wait_to_yield, &a->yield_token, token);
 }
 
+/* Of a move: until then packets reach us, and the gate lets them through to the daemon's relay. */
+static int
+settle_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+
+	return wait_begin(a, &a->move.unsettled, &a->settle_token, token);
+}
+
 void
 agent_steps_waited(struct agent *a)
 {
 	const struct pair_wishes *w = &a->replica.wishes;
 
+	wait_end(a, a->move.unsettled, &a->settle_token, "the peer has the addresses");
 	wait_end(a, w->wait_for_copy, &a->copy_token, "the peer's sessions are here");
 	wait_end(a, w->wait_to_yield, &a->yield_token, "the peer has our sessions");
 }
@@ -173,6 +188,13 @@ static bool
 copy_cut(void *arg)
 {
 	((struct agent *)arg)->copy_token = 0;
+	return true;
+}
+
+static bool
+settle_cut(void *arg)
+{
+	((struct agent *)arg)->settle_token = 0;
 	return true;
 }
 
@@ -239,8 +261,8 @@ order_cut(void *arg)
 
 /* ---- gate ---- */
 
-static int
-set_gate(bool open)
+int
+agent_gate_set(bool open)
 {
 	struct fw *f = fw_new();
 	int status = 1;
@@ -262,13 +284,13 @@ set_gate(bool open)
 static int
 open_gate(void *arg)
 {
-	return set_gate(true);
+	return agent_gate_set(true);
 }
 
 static int
 shut_gate(void *arg)
 {
-	return set_gate(false);
+	return agent_gate_set(false);
 }
 
 int
@@ -453,7 +475,8 @@ enum {
 	T_DEMOTE,
 	T_RESYNC,
 	T_COPY,
-	T_YIELD
+	T_YIELD,
+	T_ADDRESS
 };
 
 struct row {
@@ -504,6 +527,22 @@ static const struct row backup[] = {
 	resync_cut},
 };
 
+/* The peer has the sessions. */
+#define GIVEN (ROLE_ABANDON + 1)
+enum {
+	G_SETTLE,
+	G_SHUT,
+	G_DEMOTE,
+	G_REQUEST
+};
+static const struct row given[] = {
+    [G_SETTLE] = {"settle", 0, T_ADDRESS, false, settle_begin, settle_cut},
+    [G_SHUT] = {"gate-shut", AFTER(G_SETTLE), T_GATE, false, gate_shut_begin, gate_cut},
+    [G_DEMOTE] = {"demote", AFTER(G_SHUT), T_DEMOTE, false, demote_begin, order_cut},
+    [G_REQUEST] = {"conntrack-request", AFTER(G_DEMOTE), T_RESYNC, false, request_begin,
+	resync_cut},
+};
+
 enum {
 	A_SHUT,
 	A_DEMOTE,
@@ -530,17 +569,18 @@ deadline_of(const struct cluster *c, unsigned which)
 	    [T_RESYNC] = c->timeouts.resync_ms,
 	    [T_COPY] = c->timeouts.copy_ms,
 	    [T_YIELD] = c->timeouts.yield_ms,
+	    [T_ADDRESS] = c->timeouts.address_ms,
 	};
 
 	return all[which];
 }
 
 static void
-fill(struct agent *a, enum role_work work, const struct row *rows, size_t n)
+fill(struct agent *a, unsigned list, const struct row *rows, size_t n)
 {
-	a->n_lists[work] = n;
+	a->n_lists[list] = n;
 	for (size_t i = 0; i < n; i++)
-		a->lists[work][i] = (struct step){
+		a->lists[list][i] = (struct step){
 		    .name = rows[i].name,
 		    .after = rows[i].after,
 		    .deadline_ms = deadline_of(a->cluster, rows[i].deadline),
@@ -558,6 +598,7 @@ agent_steps_init(struct agent *a)
 	fill(a, ROLE_PROMOTE, ROWS(master));
 	fill(a, ROLE_DEMOTE, ROWS(backup));
 	fill(a, ROLE_ABANDON, ROWS(abandon));
+	fill(a, GIVEN, ROWS(given));
 }
 
 void
@@ -573,6 +614,8 @@ agent_steps_fini(struct agent *a)
 const struct step *
 agent_steps_of(struct agent *a, enum role_work work, size_t *n)
 {
-	*n = a->n_lists[work];
-	return a->lists[work];
+	unsigned list = work == ROLE_DEMOTE && agent_move_given(a) ? GIVEN : work;
+
+	*n = a->n_lists[list];
+	return a->lists[list];
 }

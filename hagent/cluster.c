@@ -100,6 +100,10 @@ static const struct row rows[] = {
     {"timeouts", "yield-ms", UINT, AT(timeouts.yield_ms), "2000", 10, 60000},
     {"timeouts", "demote-ms", UINT, AT(timeouts.demote_ms), "1000", 10, 60000},
     {"timeouts", "resync-ms", UINT, AT(timeouts.resync_ms), "1000", 10, 60000},
+    {"timeouts", "check-ms", UINT, AT(timeouts.check_ms), "3000", 10, 60000},
+    {"timeouts", "prepare-ms", UINT, AT(timeouts.prepare_ms), "2000", 10, 60000},
+    {"timeouts", "handover-ms", UINT, AT(timeouts.handover_ms), "1500", 10, 60000},
+    {"timeouts", "address-ms", UINT, AT(timeouts.address_ms), "3000", 10, 60000},
     {"management", "networks", NETWORKS, AT(management.networks), OPTIONAL, 0, 0},
     {"management", "tcp-ports", PORTS, AT(management.tcp_ports), OPTIONAL, 0, 0},
 };

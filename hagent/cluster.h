@@ -30,7 +30,8 @@
  *            hold-down-s = 10   hold-down-max-s = 300   ride-out-s = 10 }
  *   timeouts { copy-ms = 1000   epoch-ms = 500   promote-ms = 1000   commit-ms = 100
  *              gate-ms = 500   announce-ms = 500   pull-ms = 10000   yield-ms = 2000
- *              demote-ms = 1000   resync-ms = 1000 }
+ *              demote-ms = 1000   resync-ms = 1000   check-ms = 3000   prepare-ms = 2000
+ *              handover-ms = 1500   address-ms = 3000 }
  *   management { networks = { 192.168.1.0/24 }   tcp-ports = { 22 } }
  *
  * pair, nat, limits, health and timeouts stand here with their defaults, as do mtu and sync's
@@ -142,6 +143,7 @@ struct cluster {
 	struct {
 		unsigned copy_ms, epoch_ms, promote_ms, commit_ms, gate_ms, announce_ms, pull_ms;
 		unsigned yield_ms, demote_ms, resync_ms;
+		unsigned check_ms, prepare_ms, handover_ms, address_ms;
 	} timeouts;
 	struct {
 		struct cluster_nets networks;

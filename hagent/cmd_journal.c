@@ -44,6 +44,11 @@ show_line(const json_t *o)
 		    number_of(o, "id"), text_of(o, "transition"), text_of(o, "result"),
 		    number_of(o, "ms"), number_of(o, "epoch"), text_of(o, "slowest"),
 		    number_of(o, "slowest_ms"), text_of(o, "detail"));
+	else if (strcmp(kind, "move") == 0)
+		printf("%s  #%lld to %s %-22s %5lld ms  %s, %lld sessions (%s)%s%s\n", time,
+		    number_of(o, "id"), text_of(o, "to"), text_of(o, "result"), number_of(o, "ms"),
+		    text_of(o, "way"), number_of(o, "sessions"), text_of(o, "why"),
+		    *text_of(o, "text") ? ": " : "", text_of(o, "text"));
 	else
 		printf("%s  %s: %s\n", time, text_of(o, "event"), text_of(o, "detail"));
 }

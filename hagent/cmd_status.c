@@ -205,6 +205,54 @@ show_files(const json_t *state, const json_t *agents)
 }
 
 static void
+show_versions(const json_t *s)
+{
+	const json_t *peer = json_object_get(s, "peer"), *pptpd = json_object_get(s, "pptpd");
+	long long stream = number_of(json_object_get(s, "replica"), "version");
+
+	printf("%-12s agent %s", "version", text_of(s, "version"));
+	if (*text_of(pptpd, "version"))
+		printf(", pptpd %s", text_of(pptpd, "version"));
+	if (*text_of(peer, "version"))
+		printf("; agent %s on %s", text_of(peer, "version"), text_of(peer, "node"));
+	if (stream > 0)
+		printf("; stream %lld", stream);
+	putchar('\n');
+}
+
+/* A planned move under way, the last one, and maintenance. */
+static void
+show_move(const json_t *s)
+{
+	const json_t *move = json_object_get(s, "move"), *last = json_object_get(s, "last_move");
+	const json_t *prepared = json_object_get(s, "prepared");
+	const json_t *peer = json_object_get(s, "peer");
+	char since[25];
+
+	if (json_is_integer(json_object_get(s, "maintenance"))) {
+		journal_time(number_of(s, "maintenance"), since);
+		printf("%-12s on since %s: serves only if the other one cannot\n", "maintenance",
+		    since);
+	}
+	if (is_set(peer, "maintenance") && is_set(peer, "fresh"))
+		printf("%-12s on at %s\n", "maintenance", text_of(peer, "node"));
+	if (json_is_object(move))
+		printf("%-12s to %s under way for %lld ms, step %s (%s)\n", "move",
+		    text_of(move, "to"), number_of(move, "ms"), text_of(move, "phase"),
+		    text_of(move, "why"));
+	if (json_is_object(prepared))
+		printf("%-12s %s for the peer's sessions, epoch %lld\n", "move",
+		    text_of(prepared, "phase"), number_of(prepared, "epoch"));
+	if (!json_is_object(last))
+		return;
+	printf("%-12s #%lld to %s %s at %s in %lld ms, %s, %lld sessions (%s)%s%s\n", "last move",
+	    number_of(last, "id"), text_of(last, "to"), text_of(last, "result"),
+	    text_of(last, "begun"), number_of(last, "ms"), text_of(last, "way"),
+	    number_of(last, "sessions"), text_of(last, "why"), *text_of(last, "text") ? ": " : "",
+	    text_of(last, "text"));
+}
+
+static void
 show_transition(const json_t *s)
 {
 	const json_t *t = json_object_get(s, "last_transition");
@@ -319,10 +367,12 @@ cmd_status(const struct hagent *h, int argc, char **argv)
 		show_without_agent(h, strerror(saved));
 	} else {
 		show_role(s);
+		show_versions(s);
 		show_programs(s);
 		show_peer(s);
 		show_replica(s);
 		show_files(files, json_object_get(s, "files"));
+		show_move(s);
 		show_transition(s);
 		show_problems(s, files);
 	}

@@ -59,6 +59,7 @@ enum {
 #define HAGENT_EPOCH      HAGENT_STATE "/epoch"
 #define HAGENT_ALONE      HAGENT_STATE "/alone" /* the marker, see pair.h */
 #define HAGENT_JOURNAL    HAGENT_STATE "/journal"
+#define HAGENT_MAINTAINED HAGENT_STATE "/maintenance" /* there = on */
 #define HAGENT_GENERATION HAGENT_STATE "/generation"
 #define HAGENT_STAGING    HAGENT_STATE "/staging"
 #define HAGENT_AUDIT      HAGENT_STATE "/audit.log"
@@ -96,6 +97,9 @@ int cmd_journal(const struct hagent *h, int argc, char **argv);
 int cmd_link(const struct hagent *h, int argc, char **argv);
 int cmd_status(const struct hagent *h, int argc, char **argv);
 int cmd_sessions(const struct hagent *h, int argc, char **argv);
+int cmd_switchover(const struct hagent *h, int argc, char **argv);
+int cmd_leave(const struct hagent *h, int argc, char **argv);
+int cmd_maintenance(const struct hagent *h, int argc, char **argv);
 int cmd_kick(const struct hagent *h, int argc, char **argv);
 
 /* Root before path, malloc'd; exits on ENOMEM. path is absolute. */

@@ -2,12 +2,14 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The journal: one JSON object a line, only ever appended; at JOURNAL_FILE_MAX the file is put
- * aside as `.1`, replacing an older one. Three kinds of lines:
+ * aside as `.1`, replacing an older one. Four kinds of lines:
  *
  *   {"time":T,"kind":"step","id":7,"epoch":3,"transition":"MASTER","step":"gate","result":"ok",
  *    "ms":4,"detail":""}
  *   {"time":T,"kind":"transition","id":7,"epoch":3,"transition":"MASTER","result":"done","ms":31,
  *    "slowest":"promote","slowest_ms":17,"detail":"why it began"}
+ *   {"time":T,"kind":"move","id":9,"epoch":3,"result":"moved","way":"handover","to":"gw2",
+ *    "sessions":200,"ms":160,"given_ms":110,"begun":T,"why":"switchover","text":""}
  *   {"time":T,"kind":"event","event":"keepalived-died","detail":"..."}
  *
  * T is UTC with milliseconds. A disk that takes no more costs lines, never a transition.

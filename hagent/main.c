@@ -43,6 +43,11 @@ static const struct command commands[] = {
     {"link", "[--user USER]", "the standing connections to the peer; hagent run starts it",
 	cmd_link},
     {"status", "[--json]", "this gateway in words, and what is wrong", cmd_status},
+    {"switchover", "[--force]", "move sessions and addresses to the other gateway", cmd_switchover},
+    {"maintenance", "on [--force] | off", "stay away from serving while the other gateway can",
+	cmd_maintenance},
+    {"leave", "pptpd | hagent | keepalived",
+	"what a unit runs before its daemon stops: move away if it may be", cmd_leave},
     {"sessions", "[--json]", "who is connected", cmd_sessions},
     {"kick", "USER | ADDRESS", "end the sessions of a user or of a tunnel address", cmd_kick},
 };

@@ -49,7 +49,7 @@ judge_cut(const struct pair_facts *f, struct pair_wishes *w)
  * we may have used is known to the other. Under silence it stays.
  */
 static void
-judge_marker(const struct pair_facts *f, struct pair_wishes *w)
+judge_marker(const struct pair_facts *f, const struct pair_wishes *before, struct pair_wishes *w)
 {
 	const struct pair_engine *e = &f->engine;
 
@@ -61,6 +61,8 @@ judge_marker(const struct pair_facts *f, struct pair_wishes *w)
 		w->keep_epoch = f->engine_epoch > f->epoch;
 	}
 	w->mirrors = e->answers && !e->active && f->paired && f->peer.fresh && f->peer.serves;
+	if (f->moving)
+		w->mirrors = before->mirrors;
 }
 
 /*
@@ -116,7 +118,7 @@ pair_judge(const struct pair_facts *f, const struct pair_wishes *before, struct 
 {
 	*out = (struct pair_wishes){.wants_cut = PAIR_NO_CUT, .stale_cut = PAIR_NO_CUT};
 	judge_cut(f, out);
-	judge_marker(f, out);
+	judge_marker(f, before, out);
 	judge_holds(f, before, out);
 	judge_waiting(f, out);
 }

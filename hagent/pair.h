@@ -56,6 +56,7 @@ struct pair_facts {
 	bool marker_may;    /* the marker stands on the disk, or may: nothing is proven */
 	bool marker_sure;   /* it stands for certain, and nobody is about to remove it */
 	bool paired;        /* the engine knows what we can prove */
+	bool moving;        /* a planned move: the stream between the engines stays as it is */
 	struct pair_engine engine;
 	struct pair_peer peer;
 };

@@ -104,6 +104,8 @@ take_hello(struct peer *p, const json_t *hello, int64_t wall_ms)
 	n.serves = json_object_get(hello, "serves") ? json_is_true(json_object_get(hello, "serves"))
 						    : strcmp(n.role, "active") == 0;
 	n.sessions = (unsigned)json_integer_value(json_object_get(hello, "sessions"));
+	n.maintenance = json_is_true(json_object_get(hello, "maintenance"));
+	n.prepares = json_is_true(json_object_get(hello, "prepares"));
 	take_flap(&n, hello, wall_ms);
 	*p = n;
 	return true;

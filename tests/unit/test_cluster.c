@@ -271,6 +271,10 @@ test_values(void **state)
 	assert_int_equal(c->timeouts.copy_ms, 1000);
 	assert_int_equal(c->timeouts.yield_ms, 2000);
 	assert_int_equal(c->timeouts.resync_ms, 1000);
+	assert_int_equal(c->timeouts.check_ms, 3000);
+	assert_int_equal(c->timeouts.prepare_ms, 2000);
+	assert_int_equal(c->timeouts.handover_ms, 1500);
+	assert_int_equal(c->timeouts.address_ms, 3000);
 	assert_int_equal(gw2->if_lines[2], 19);
 	assert_int_equal(c->n_apis, 2);
 	assert_int_equal(c->apis[0].ports.v[1].last, 8010);

@@ -291,6 +291,28 @@ holds_outlive_a_daemon_that_is_stopped(void **state)
 	assert_false(judge(f).hold_calls);
 }
 
+/* The stream that carries a handover is neither ended by the old standby nor dialled anew by the
+ * new one. */
+static void
+test_a_move_keeps_the_stream(void **state)
+{
+	struct pair_wishes before = {.mirrors = true}, w;
+	struct pair_facts f = active();
+
+	f.moving = true;
+	f.role = PAIR_PROMOTING;
+	pair_judge(&f, &before, &w);
+	assert_true(w.mirrors);
+	f = standby();
+	f.moving = true;
+	before.mirrors = false;
+	pair_judge(&f, &before, &w);
+	assert_false(w.mirrors);
+	f.moving = false;
+	pair_judge(&f, &before, &w);
+	assert_true(w.mirrors);
+}
+
 int
 main(void)
 {
@@ -307,6 +329,7 @@ main(void)
 	    cmocka_unit_test(who_steps_down_waits_for_a_living_heir),
 	    cmocka_unit_test(holds_outlive_a_daemon_for_seconds),
 	    cmocka_unit_test(holds_outlive_a_daemon_that_is_stopped),
+	    cmocka_unit_test(test_a_move_keeps_the_stream),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,102 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * hagent switchover: the operator moves the sessions and the addresses to the other gateway.
+ * hagent leave: what a unit runs before its daemon is stopped; it must hold nobody up for long, and
+ * nothing that it cannot do may keep the daemon from being stopped.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/answer.h"
+#include "hagent/hagent.h"
+
+#define TIMEOUT_MS 30000 /* more than all steps of a move; the agent keeps their deadlines */
+
+static const char *
+text_of(const json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	return s ? s : "";
+}
+
+static long long
+number_of(const json_t *o, const char *name)
+{
+	return json_integer_value(json_object_get(o, name));
+}
+
+/* Prints what came of it. */
+static void
+show(const json_t *o)
+{
+	printf("%s serves: %lld sessions, moved by %s in %lld ms", text_of(o, "to"),
+	    number_of(o, "sessions"), text_of(o, "way"), number_of(o, "ms"));
+	if (number_of(o, "given_ms") > 0)
+		printf(", handed over after %lld ms", number_of(o, "given_ms"));
+	putchar('\n');
+	if (*text_of(o, "text"))
+		printf("%s\n", text_of(o, "text"));
+}
+
+static json_t *
+call(const struct hagent *h, const char *cmd, json_t *args)
+{
+	char *path = hagent_path(h, HAGENT_SOCKET);
+	json_t *answer = answer_call(path, cmd, args, TIMEOUT_MS);
+	int saved = errno;
+
+	free(path);
+	errno = saved;
+	return answer;
+}
+
+int
+cmd_switchover(const struct hagent *h, int argc, char **argv)
+{
+	bool force = argc == 2 && strcmp(argv[1], "--force") == 0;
+	int status = HAGENT_OK;
+	json_t *answer, *error;
+
+	if (argc != 1 && !force)
+		return HAGENT_USAGE;
+	answer = call(h, "switchover", json_pack("{s:b}", "force", force));
+	error = json_object_get(answer, "error");
+	if (!answer) {
+		status = hagent_fail("the agent does not answer: %s", strerror(errno));
+	} else if (json_is_true(json_object_get(answer, "ok"))) {
+		show(json_object_get(answer, "data"));
+	} else {
+		status = hagent_fail("%s: %s", text_of(error, "code"), text_of(error, "message"));
+		if (!force && strcmp(text_of(error, "code"), "refused") == 0)
+			fputs("Nothing has moved. --force moves where that is possible at all; "
+			      "clients of sessions at risk must redial then.\n",
+			    stderr);
+	}
+	json_decref(answer);
+	return status;
+}
+
+int
+cmd_leave(const struct hagent *h, int argc, char **argv)
+{
+	json_t *answer;
+
+	if (argc != 2)
+		return HAGENT_USAGE;
+	answer = call(h, "leave", json_pack("{s:s}", "what", argv[1]));
+	if (!answer)
+		fprintf(
+		    stderr, "hagent: no move: the agent does not answer: %s\n", strerror(errno));
+	else if (!json_is_true(json_object_get(answer, "ok")))
+		fprintf(stderr, "hagent: no move: %s\n",
+		    text_of(json_object_get(answer, "error"), "message"));
+	else if (strcmp(text_of(json_object_get(answer, "data"), "result"), "moved") == 0)
+		show(json_object_get(answer, "data"));
+	json_decref(answer);
+	return HAGENT_OK;
+}
