@@ -12,6 +12,7 @@ for unit in "$units"/*.in; do
 	sed "s|@SBINDIR@/\([a-z]*\)|$build/\1/\1|" "$unit" >"${unit%.in}"
 	rm "$unit"
 done
+sed -i "s|/usr/sbin/hagent |$build/hagent/hagent |" "$units"/*.d/*.conf
 files=$(cd "$units" && ls ./*.service ./*.target ./*.d/*.conf)
 check_eq "no placeholder is left" "$(cd "$units" && grep -l '@[A-Z]*@' $files)" ""
 
