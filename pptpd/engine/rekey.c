@@ -152,7 +152,7 @@ stands_at(struct session *s, uint32_t at)
 
 /* What the client has acknowledged since it was looked for. */
 static void
-listen_to(struct session *s)
+hear_ack(struct session *s)
 {
 	struct dp_counters n;
 
@@ -223,7 +223,7 @@ take_turns(struct rekeyer *r)
 			talks--;
 			talk(s);
 		} else if (s->rekey.state == REKEY_SEEKING) {
-			listen_to(s);
+			hear_ack(s);
 			if (s->rekey.state != REKEY_SEEKING)
 				continue;
 			new_round(&s->rekey, now);
