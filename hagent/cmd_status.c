@@ -175,6 +175,23 @@ show_replica(const json_t *s)
 	putchar('\n');
 }
 
+/* What became of the sessions that this gateway took over, or that had no keys left. */
+static void
+show_taken(const json_t *s)
+{
+	const json_t *r = json_object_get(s, "replica");
+	long long resumed = number_of(r, "resumed"), rekeying = number_of(r, "rekeying"),
+		  rekeyed = number_of(r, "rekeyed"), dropped = number_of(r, "dropped");
+
+	if (resumed + rekeying + rekeyed + dropped <= 0)
+		return;
+	printf("%-12s %lld resumed, %lld re-keyed, %lld dropped", "taken over", resumed, rekeyed,
+	    dropped);
+	if (rekeying > 0)
+		printf(", %lld being re-keyed", rekeying);
+	putchar('\n');
+}
+
 /* Are the pair's files in step, since when, and why not. */
 static void
 show_files(const json_t *state, const json_t *agents)
@@ -371,6 +388,7 @@ cmd_status(const struct hagent *h, int argc, char **argv)
 		show_programs(s);
 		show_peer(s);
 		show_replica(s);
+		show_taken(s);
 		show_files(files, json_object_get(s, "files"));
 		show_move(s);
 		show_transition(s);

@@ -329,9 +329,11 @@ part_folder() {
 	table_head
 	check_takeover power 1000
 	trouble_head
-	# No key is left to anybody then. The client must be told, or it waits for ever.
+	# No key is left to anybody then: each session gets new ones.
 	did "the standby returns without its folder" trouble "and so does the standby" returns_without_folder "$(standby_of)"
-	check_eq "the clients are told, all of them" "$(w '.losses | tojson')" '{"call-cleared":50}'
+	check_eq "every session has been re-keyed" "$(rep "$(master)" '"\(.rekeyed) \(.rekeying) \(.dropped)"')" "50 0 0"
+	check_eq "all are up, and none had to dial" "$(w '"\(.up) \(.lost) \(.redials)"')" "50 0 0"
+	check_eq "every class of keys is open again" "$(classes "$(master)")" "all:50"
 	end
 }
 
