@@ -95,6 +95,18 @@ all_counters(struct engine *e, struct dp_counters *sum)
 }
 
 static json_t *
+json_handover(const struct engine *e)
+{
+	struct handover_status h;
+
+	engine_handover_status(e, &h);
+	return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "state", h.state, "epoch",
+	    (json_int_t)h.epoch, "relayed", (json_int_t)h.relayed, "injected",
+	    (json_int_t)h.injected, "dropped", (json_int_t)h.dropped, "queued",
+	    (json_int_t)h.queued, "ms", (json_int_t)h.ms);
+}
+
+static json_t *
 json_replica(const struct engine *e)
 {
 	struct replica_status st;
@@ -123,6 +135,8 @@ json_replica(const struct engine *e)
 		"bytes_received", (json_int_t)st.bytes_received, "streams", (json_int_t)st.streams,
 		"marks_asked", (json_int_t)st.marks_asked, "commits", (json_int_t)st.commits,
 		"shorts", (json_int_t)st.shorts, "yielded", (json_int_t)takeover_yielded(e)));
+	json_object_set_new(o, "version", json_integer((json_int_t)st.version));
+	json_object_set_new(o, "handover", json_handover(e));
 	return o;
 }
 
@@ -450,6 +464,56 @@ order_done(struct answer_request *r, int rc, const char *refusal)
 		answer_error(r, "refused", "%s", refusal);
 }
 
+/* {"epoch":N,"ms":3000} */
+static void
+cmd_expect(struct answer_request *r, json_t *args, void *arg)
+{
+	const char *why = NULL;
+
+	if (engine_expect(arg, number(args, "epoch"), (unsigned)number(args, "ms"), &why) == 0)
+		answer_ok(r, NULL);
+	else
+		answer_error(r, "refused", "%s", why);
+}
+
+struct given { /* an order that is not answered */
+	struct engine *engine;
+	struct answer_request *request;
+};
+
+static void
+given(void *arg, enum handover_result result, const char *why)
+{
+	struct given *g = arg;
+	struct handover_status st;
+
+	engine_handover_status(g->engine, &st);
+	if (result == HANDOVER_DONE)
+		answer_ok(
+		    g->request, json_pack("{s:i,s:i,s:I}", "sessions", (int)st.sessions,
+				    "connections", (int)st.connections, "ms", (json_int_t)st.ms));
+	else
+		answer_error(g->request, result == HANDOVER_REFUSED ? "refused" : "unknown", "%s",
+		    why != NULL ? why : "no reason given");
+	free(g);
+}
+
+/* {"epoch":N} -> {"sessions":N,"connections":N,"ms":N} */
+static void
+cmd_handover(struct answer_request *r, json_t *args, void *arg)
+{
+	struct given *g = malloc(sizeof *g);
+	const char *why = "out of memory";
+
+	if (g != NULL) {
+		*g = (struct given){.engine = arg, .request = r};
+		if (engine_give(arg, number(args, "epoch"), given, g, &why) == 0)
+			return;
+	}
+	free(g);
+	answer_error(r, "refused", "%s", why);
+}
+
 /* {"cut":N,"epoch":N}: the active of that epoch may go on without us. */
 static void
 cmd_stale(struct answer_request *r, json_t *args, void *arg)
@@ -493,6 +557,8 @@ static const struct answer_command commands[] = {
     {"reload", cmd_reload},
     {"promote", cmd_promote},
     {"demote", cmd_demote},
+    {"expect", cmd_expect},
+    {"handover", cmd_handover},
 };
 
 struct answer_server *

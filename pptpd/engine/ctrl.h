@@ -78,6 +78,7 @@ struct ctrl {
 	uint64_t restore_since_ms, restore_at_ms; /* RESTORE_LATER */
 	struct watch *watch;                      /* not proven in step with its client yet */
 	struct probe *probe; /* the monitor has the socket for a moment: no reading, no writing */
+	bool paused;         /* a handover is under way: nothing is read */
 	bool outrun;         /* the client has more from us than we know of: say nothing */
 	struct session_list sessions;
 	unsigned n_sessions;
@@ -150,5 +151,16 @@ struct ctrl *ctrl_continue(struct engine *e, const struct connection_record *r);
 void ctrl_restore_start(struct engine *e);
 /* How many of them got none for good, since then. */
 unsigned ctrl_not_restored(const struct engine *e);
+
+/* ---- handover ---- */
+
+/* All: what has arrived is read, more is not; and on again. */
+void ctrl_pause_all(struct engine *e);
+void ctrl_unpause_all(struct engine *e);
+/* The other serves: hands on what arrived since, and closes the sockets without a packet. The
+ * connections stay, mute, until ctrl_silence_all(). */
+void ctrl_hand_over_all(struct engine *e);
+/* What the other has handed on. False: there is no such connection, or it has a socket already. */
+bool ctrl_relayed(struct engine *e, uint64_t id, const uint8_t *bytes, size_t len);
 
 #endif

@@ -84,6 +84,12 @@ ctrl_unacked(const struct ctrl *c)
 
 /* ---- writing ---- */
 
+static int
+wanted(const struct ctrl *c)
+{
+	return (c->paused ? 0 : IO_READ) | (c->out_clear > 0 ? IO_WRITE : 0);
+}
+
 /* Writes what may be written, as far as the kernel takes it. */
 static void
 flush_out(struct ctrl *c)
@@ -104,7 +110,7 @@ flush_out(struct ctrl *c)
 		free(c->out);
 		c->out = NULL;
 	}
-	io_want(&c->io, IO_READ | (c->out_clear > 0 ? IO_WRITE : 0));
+	io_want(&c->io, wanted(c));
 }
 
 void
@@ -112,7 +118,7 @@ ctrl_resume(struct ctrl *c)
 {
 	if (c->fd < 0)
 		return;
-	io_want(&c->io, IO_READ);
+	io_want(&c->io, wanted(c));
 	flush_out(c);
 }
 
@@ -240,28 +246,16 @@ ctrl_unreplicate_idle(struct ctrl *c)
 
 /* ---- reading ---- */
 
-static void
-read_some(struct ctrl *c)
+void
+ctrl_got(struct ctrl *c, const uint8_t *bytes, size_t len)
 {
-	uint8_t buf[READ_SIZE];
-	ssize_t n = recv(c->fd, buf, sizeof buf, MSG_DONTWAIT);
 	int rc;
 
-	if (n == 0) {
-		ctrl_close(c, "the client closed the connection");
-		return;
-	}
-	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			ctrl_close(c,
-			    errno == ECONNRESET ? "the client reset the connection" : "read error");
-		return;
-	}
-	c->rx_bytes += (uint32_t)n;
+	c->rx_bytes += (uint32_t)len;
 	c->last_rx_ms = loop_now_ms(c->engine->loop);
 	c->echo_pending = false;
 	c->reading = true;
-	rc = pptp_framer_feed(&c->framer, buf, (size_t)n, ctrl_on_message, c);
+	rc = pptp_framer_feed(&c->framer, bytes, len, ctrl_on_message, c);
 	c->reading = false;
 	if (c->gone)
 		return;
@@ -276,6 +270,38 @@ read_some(struct ctrl *c)
 	ctrl_close(c, "malformed control message");
 }
 
+/* False: there is nothing more, or it has ended. */
+static bool
+read_some(struct ctrl *c)
+{
+	uint8_t buf[READ_SIZE];
+	ssize_t n = recv(c->fd, buf, sizeof buf, MSG_DONTWAIT);
+
+	if (n > 0)
+		ctrl_got(c, buf, (size_t)n);
+	else if (n == 0)
+		ctrl_close(c, "the client closed the connection");
+	else if (errno != EAGAIN && errno != EINTR)
+		ctrl_close(
+		    c, errno == ECONNRESET ? "the client reset the connection" : "read error");
+	return n > 0 && !c->gone;
+}
+
+void
+ctrl_read_all(struct ctrl *c)
+{
+	while (!c->gone && c->fd >= 0 && c->probe == NULL && read_some(c))
+		;
+}
+
+void
+ctrl_pause(struct ctrl *c, bool on)
+{
+	c->paused = on;
+	if (c->fd >= 0 && c->probe == NULL)
+		io_want(&c->io, wanted(c));
+}
+
 void
 ctrl_io_cb(int events, void *arg)
 {
@@ -285,8 +311,8 @@ ctrl_io_cb(int events, void *arg)
 		return;
 	if (events & IO_WRITE)
 		flush_out(c);
-	if (events & IO_READ)
-		read_some(c);
+	if (events & IO_READ && !c->paused)
+		(void)read_some(c);
 }
 
 void

@@ -3,7 +3,8 @@
  *
  * What the files of the control connection share: ctrl.c is the machine, ctrl_life.c beginning and
  * end, ctrl_admit.c the books and the door, ctrl_io.c the bytes, ctrl_state.c the record,
- * ctrl_restore.c the sockets after a takeover. Nobody else includes it.
+ * ctrl_restore.c the sockets after a takeover, ctrl_handover.c a planned move. Nobody else includes
+ * it.
  */
 #ifndef ENGINE_CTRL_PARTS_H
 #define ENGINE_CTRL_PARTS_H
@@ -57,6 +58,11 @@ void ctrl_stranger(struct ctrl *c);
 void ctrl_socket_options(int fd);
 void ctrl_io_cb(int events, void *arg);
 void ctrl_room_cb(void *arg);
+/* Reads what has arrived; the connection may end. */
+void ctrl_read_all(struct ctrl *c);
+/* Bytes of the client, read by us or by the gateway that had the connection before. */
+void ctrl_got(struct ctrl *c, const uint8_t *bytes, size_t len);
+void ctrl_pause(struct ctrl *c, bool on);
 /* The socket is ours again: goes on reading, and writes what may be written. */
 void ctrl_resume(struct ctrl *c);
 /* Something was read or is to be written: the standby is told, or it is written. */

@@ -132,6 +132,31 @@ int engine_promote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *a
 int engine_demote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg);
 const char *engine_role_name(enum engine_role r);
 
+/*
+ * A planned move (takeover_handover.c). The standby that is to take expects it; its promotion with
+ * the same epoch, when the addresses are its own, then opens the listener and restores the sockets.
+ * -1 with the reason: nothing has happened. done is called within a second.
+ */
+enum handover_result {
+	HANDOVER_DONE,    /* the peer serves; we are a standby, and hand on what arrives */
+	HANDOVER_REFUSED, /* we serve on */
+	HANDOVER_UNKNOWN, /* nobody answered: the state is `cut`, the agents must settle it */
+};
+typedef void handover_done_fn(void *arg, enum handover_result result, const char *why);
+int engine_expect(struct engine *e, uint64_t epoch, unsigned ms, const char **why);
+int engine_give(
+    struct engine *e, uint64_t epoch, handover_done_fn *done, void *arg, const char **why);
+
+struct handover_status {
+	const char *state; /* replica_handover_name() */
+	uint64_t epoch, relayed, injected, dropped;
+	size_t queued;                  /* bytes that are kept */
+	unsigned sessions, connections; /* of the last one that was given */
+	uint64_t ms;                    /* it lasted so long until the peer had taken; or, for who
+					   took it, until every session had its data path */
+};
+void engine_handover_status(const struct engine *e, struct handover_status *s);
+
 /* The control socket (control.c). */
 struct answer_server *control_new(struct engine *e, int fd);
 

@@ -9,6 +9,7 @@
 
 #include "pptpd/engine/ctrl.h"
 #include "pptpd/engine/session.h"
+#include "pptpd/engine/takeover.h"
 
 /* ---- the link's callbacks ---- */
 
@@ -261,10 +262,17 @@ data_detached(void *arg, void *owner)
 	session_released(s);
 }
 
+static void
+data_relay(void *arg, enum dp_relay_kind kind, const uint8_t *packet, size_t len)
+{
+	takeover_on_relay(arg, kind, packet, len);
+}
+
 const struct dp_ops session_dp_ops = {
     .on_frame = data_frame,
     .on_unknown = data_unknown,
     .on_detached = data_detached,
     .on_exported = data_exported,
     .on_low = data_low,
+    .on_relay = data_relay,
 };

@@ -11,6 +11,7 @@
 #include "pptpd/engine/mirror.h"
 #include "pptpd/engine/session.h"
 #include "pptpd/engine/standby.h"
+#include "pptpd/engine/takeover.h"
 
 #define FILL_MAX      (2u * REPLICA_AHEAD_FAST) /* numbers that can lie between use and mark */
 #define FIRST_TICK_MS 30000                     /* limits are looked at within that, spread */
@@ -164,7 +165,8 @@ attach(struct session *s, const struct mirror_session *m, const struct session_r
 					  .local_ip = s->ctrl->tcp.local_ip,
 					  .owner = s,
 					  .state = &st,
-					  .fill_from = fill ? fill_from(m, st.tx_seq) : st.tx_seq});
+					  .fill_from = fill ? fill_from(m, st.tx_seq) : st.tx_seq,
+					  .exact = takeover_exact(s->engine)});
 	explicit_bzero(&st, sizeof st);
 	return dp;
 }

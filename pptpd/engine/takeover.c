@@ -33,8 +33,8 @@ struct waiter {
 	void *arg;
 };
 
-static uint64_t
-now_us(void)
+uint64_t
+takeover_now_us(void)
 {
 	struct timespec t;
 
@@ -45,7 +45,7 @@ now_us(void)
 static uint64_t
 since_ms(uint64_t began_us)
 {
-	return (now_us() - began_us) / 1000;
+	return (takeover_now_us() - began_us) / 1000;
 }
 
 const char *
@@ -67,6 +67,12 @@ unsigned
 takeover_restoring(const struct engine *e)
 {
 	return e->takeover->busy ? mirror_connections(replica_mirror(e->replica)) : e->restoring;
+}
+
+bool
+takeover_exact(const struct engine *e)
+{
+	return e->takeover->handed;
 }
 
 uint64_t
@@ -256,6 +262,7 @@ listening_cb(void *arg, int err)
 		log_warn("listener not opened error=\"%s\"", strerror(err));
 	else
 		e->listening = true;
+	t->handed = t->handed && err != 0;
 	answer_waiters(t, err);
 	if (e->role != ROLE_ACTIVE || !t->unsaid)
 		return;
@@ -275,7 +282,10 @@ data_path_on(struct takeover *t)
 	t->pace_id = 1;
 	t->paced = t->continued / PACE_STEPS + 1;
 	timer_set(&t->pace, 0);
-	priv_listen(e->priv, true, listening_cb, e);
+	if (t->handed)
+		takeover_handed(t);
+	if (!t->handed || !STAILQ_EMPTY(&t->waiters))
+		priv_listen(e->priv, true, listening_cb, e);
 }
 
 /* What this engine served before may still hold call ids and queued packets. */
@@ -332,8 +342,8 @@ slice_cb(void *arg)
 }
 
 /* Not a packet leaves from here on. The replica forgets first: no session "goes" by our ending. */
-static void
-fall_silent(struct engine *e, uint64_t epoch)
+void
+takeover_fall_silent(struct engine *e, uint64_t epoch)
 {
 	struct takeover *t = e->takeover;
 
@@ -344,22 +354,19 @@ fall_silent(struct engine *e, uint64_t epoch)
 	timer_cancel(&t->watch);
 	timer_cancel(&t->yield);
 	answer_waiters(t, ECANCELED);
+	takeover_handover_end(t);
 	replica_demote(e->replica, epoch);
 	dp_batch(e->dp, true);
 	ctrl_silence_all(e);
 	dp_batch(e->dp, false);
 }
 
-static int
-begin_promotion(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg)
+static void
+begin_promotion(struct engine *e, uint64_t epoch)
 {
 	struct takeover *t = e->takeover;
 	struct replica_status st;
 
-	if (timer_pending(&t->yield)) /* ordered back before it has let go */
-		fall_silent(e, t->yielded);
-	if (add_waiter(t, done, arg) < 0)
-		return -1;
 	replica_get_status(e->replica, &st);
 	log_info("role changed role=active epoch=%llu mirrored=%u stale=%s",
 	    (unsigned long long)epoch, st.sessions, st.stale ? "yes" : "no");
@@ -372,10 +379,21 @@ begin_promotion(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg)
 	t->thawed = t->idle_ones = false;
 	t->at = NULL;
 	t->looks = t->continued = t->stale = t->spent = t->failed = t->fills = 0;
-	t->began_us = now_us();
+	t->began_us = takeover_now_us();
 	t->heard_ms = st.heard_ms;
 	slice_cb(t);
-	return 0;
+}
+
+bool
+takeover_take(struct engine *e, uint64_t epoch)
+{
+	struct takeover *t = e->takeover;
+
+	if (e->role == ROLE_ACTIVE || timer_pending(&t->yield) || e->stopping)
+		return false;
+	t->handed = true;
+	begin_promotion(e, epoch);
+	return true;
 }
 
 int
@@ -387,10 +405,16 @@ engine_promote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg)
 		errno = ESTALE;
 		return -1;
 	}
-	if (e->role != ROLE_ACTIVE)
-		return begin_promotion(e, epoch, done, arg);
+	if (timer_pending(&t->yield)) /* ordered back before it has let go */
+		takeover_fall_silent(e, t->yielded);
+	takeover_relay_over(t);
 	if (add_waiter(t, done, arg) < 0)
 		return -1;
+	if (e->role != ROLE_ACTIVE) {
+		t->handed = false;
+		begin_promotion(e, epoch);
+		return 0;
+	}
 	if (epoch != e->epoch) {
 		log_info("epoch raised role=active epoch=%llu sessions=%u",
 		    (unsigned long long)epoch, e->n_sessions);
@@ -442,8 +466,9 @@ engine_demote(struct engine *e, uint64_t epoch, priv_done_fn *done, void *arg)
 	e->epoch = epoch;
 	if (e->role == ROLE_ACTIVE || timer_pending(&e->takeover->yield)) {
 		e->role = ROLE_STANDBY;
-		fall_silent(e, epoch);
+		takeover_fall_silent(e, epoch);
 	}
+	takeover_relay_soon_over(e->takeover);
 	e->takeover->yielded = 0;
 	priv_listen(e->priv, false, deaf_cb, c);
 	return 0;
@@ -458,7 +483,7 @@ yield_cb(void *arg)
 
 	log_warn("yielded: the peer serves epoch=%llu ours=%llu sessions=%u",
 	    (unsigned long long)t->yielded, (unsigned long long)e->epoch, e->n_sessions);
-	fall_silent(e, t->yielded);
+	takeover_fall_silent(e, t->yielded);
 	if (c == NULL) { /* `listening` stays as it is; whoever connects is refused by the role */
 		priv_listen(e->priv, false, NULL, NULL);
 		return;
@@ -473,12 +498,13 @@ takeover_leave(struct engine *e)
 	struct replica_status st;
 
 	replica_get_status(e->replica, &st);
+	takeover_relay_over(e->takeover);
 	if (e->role == ROLE_STANDBY)
 		return true;
 	if (!st.in_step)
 		return false;
 	e->role = ROLE_STANDBY;
-	fall_silent(e, e->epoch);
+	takeover_fall_silent(e, e->epoch);
 	return true;
 }
 
@@ -498,6 +524,7 @@ takeover_init(struct engine *e, int replica_fd)
 	timer_init(&t->pace, e->loop, pace_cb, t);
 	timer_init(&t->watch, e->loop, watch_cb, t);
 	timer_init(&t->yield, e->loop, yield_cb, t);
+	takeover_handover_init(t);
 	e->takeover = t;
 	memcpy(c.node, e->node, sizeof c.node);
 	e->copies = calloc(65536, sizeof *e->copies);
@@ -527,6 +554,7 @@ takeover_fini(struct engine *e)
 	timer_cancel(&t->pace);
 	timer_cancel(&t->watch);
 	timer_cancel(&t->yield);
+	takeover_handover_fini(t);
 	answer_waiters(t, ECANCELED);
 	replica_io_free(t->io);
 	t->io = NULL;

@@ -98,6 +98,25 @@ op_yield(void *arg, uint64_t epoch)
 	timer_set(&t->yield, 0);
 }
 
+static bool
+op_take(void *arg, uint64_t epoch)
+{
+	return takeover_take(arg, epoch);
+}
+
+static void
+op_given(void *arg, enum replica_given how, const char *why)
+{
+	takeover_given(arg, how, why);
+}
+
+static void
+op_relayed(
+    void *arg, enum replica_relay_kind kind, uint64_t connection, const uint8_t *bytes, size_t len)
+{
+	takeover_relayed(arg, kind, connection, bytes, len);
+}
+
 static void
 op_changed(void *arg)
 {
@@ -129,5 +148,8 @@ const struct replica_ops takeover_ops = {
     .spent = op_spent,
     .yield = op_yield,
     .changed = op_changed,
+    .take = op_take,
+    .given = op_given,
+    .relayed = op_relayed,
     .mirror = {.on_session = standby_session, .on_gone = standby_gone},
 };

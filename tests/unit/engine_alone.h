@@ -40,6 +40,23 @@ dp_send_frame_at(struct dataplane *dp, struct dp_session *s, uint32_t seq, uint1
 }
 
 void
+dp_relay(struct dataplane *dp, bool on)
+{
+}
+
+int
+dp_inject_gre(struct dataplane *dp, const uint8_t *packet, size_t len)
+{
+	return -1;
+}
+
+int
+dp_inject_ip(struct dataplane *dp, const uint8_t *packet, size_t len)
+{
+	return -1;
+}
+
+void
 dp_down(struct dataplane *dp, struct dp_session *s)
 {
 }

@@ -9,6 +9,7 @@
 
 #include "pptpd/engine/ctrl.c"
 #include "pptpd/engine/ctrl_admit.c"
+#include "pptpd/engine/ctrl_handover.c"
 #include "pptpd/engine/ctrl_io.c"
 #include "pptpd/engine/ctrl_state.c"
 #include "pptpd/engine/engine.c"
@@ -19,6 +20,7 @@
 #include "pptpd/engine/session_state.c"
 #include "pptpd/engine/standby.c"
 #include "pptpd/engine/takeover.c"
+#include "pptpd/engine/takeover_handover.c"
 #include "pptpd/engine/takeover_replica.c"
 
 void

@@ -142,6 +142,34 @@ replica_silent(struct replica *r, uint64_t cut)
 	return refused();
 }
 
+int
+engine_expect(struct engine *e, uint64_t epoch, unsigned ms, const char **why)
+{
+	ordered.epoch = epoch;
+	ordered.cut = ms;
+	*why = "for a reason";
+	return refused();
+}
+
+static struct {
+	handover_done_fn *done;
+	void *arg;
+} giving;
+
+int
+engine_give(struct engine *e, uint64_t epoch, handover_done_fn *done, void *arg, const char **why)
+{
+	giving.done = done;
+	giving.arg = arg;
+	return engine_expect(e, epoch, 0, why);
+}
+
+void
+engine_handover_status(const struct engine *e, struct handover_status *s)
+{
+	*s = (struct handover_status){.state = "relaying", .sessions = 7, .relayed = 9, .ms = 4};
+}
+
 uint64_t
 takeover_epoch(const struct engine *e)
 {
@@ -417,7 +445,8 @@ test_replica_status(void **state)
 	    .peer = "gw2",
 	    .snapshot_done = 4,
 	    .snapshot_of = 5,
-	    .shorts = 6};
+	    .shorts = 6,
+	    .version = 2};
 	eng.epoch = 12;
 	cmd_replica(NULL, NULL, &eng);
 	assert_int_equal(number_of(answer, "epoch"), 12);
@@ -431,6 +460,11 @@ test_replica_status(void **state)
 	assert_int_equal(number_of(json_object_get(o, "snapshot"), "of"), 5);
 	assert_int_equal(number_of(o, "restoring"), 3);
 	assert_int_equal(number_of(o, "shorts"), 6);
+	assert_int_equal(number_of(o, "version"), 2);
+	o = json_object_get(o, "handover");
+	assert_string_equal(text(o, "state"), "relaying");
+	assert_int_equal(number_of(o, "relayed"), 9);
+	assert_int_equal(number_of(o, "ms"), 4);
 }
 
 static void
@@ -468,6 +502,31 @@ test_orders(void **state)
 	assert_int_equal(errors, 4);
 }
 
+/* A handover is answered when it is known what became of it. */
+static void
+test_handover(void **state)
+{
+	order(cmd_expect, "{\"epoch\":6,\"ms\":3000}");
+	assert_true(ordered.epoch == 6 && ordered.cut == 3000);
+	assert_int_equal(errors, 0);
+	json_decref(answer);
+	answer = NULL;
+	order(cmd_handover, "{\"epoch\":6}");
+	assert_null(answer);
+	giving.done(giving.arg, HANDOVER_DONE, NULL);
+	assert_int_equal(number_of(answer, "sessions"), 7);
+	assert_int_equal(number_of(answer, "ms"), 4);
+	order(cmd_handover, "{\"epoch\":6}");
+	giving.done(giving.arg, HANDOVER_UNKNOWN, "nobody answered");
+	assert_int_equal(errors, 1);
+	assert_non_null(strstr(words, "nobody answered"));
+	refuse = EAGAIN;
+	order(cmd_handover, "{\"epoch\":6}");
+	order(cmd_expect, "{\"epoch\":6}");
+	assert_int_equal(errors, 3);
+	assert_non_null(strstr(words, "for a reason"));
+}
+
 int
 main(void)
 {
@@ -478,6 +537,7 @@ main(void)
 	    TEST(test_the_copy_is_listed),
 	    TEST(test_replica_status),
 	    TEST(test_orders),
+	    TEST(test_handover),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
