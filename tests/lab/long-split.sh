@@ -5,7 +5,8 @@
 # on each half; they meet again. A copy that is stale when it is needed. A fence command that succeeds, fails,
 # hangs. A link that flaps. What both gateways sent is decrypted. Uses the release build.
 #
-# PARTS = which of: split stale fence flap (all). SPLITS = seconds of each (5 60). ADVERT = seconds (0.02).
+# PARTS = which of: split stale fence flap (all). SPLITS = seconds of each (5 60), STALE_S = of a stream that is
+# down (60). ADVERT = seconds (0.02).
 export PHA_BUILD=${PHA_BUILD:-build}
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/client.sh"
@@ -14,9 +15,9 @@ export PHA_BUILD=${PHA_BUILD:-build}
 . "$(dirname "$0")/replica.sh"
 parts=${PARTS:-split stale fence flap}
 splits=${SPLITS:-5 60}
+stale_s=${STALE_S:-60}
 tunnel_ip=10.8.0.1
 client2_ip=198.51.100.101
-# The first node that is active, where both may be.
 advert=${ADVERT:-0.02}
 
 # says NODE FILTER: of `hagent status --json`
@@ -128,7 +129,9 @@ one_split() { # SECONDS
 	check_eq "$1 s: every class of keys is open again" "$(classes $winner)" "all:50"
 	note "gw1: $(words gw1)" "gw2: $(words gw2)"
 	check_match "$1 s: status tells of it" "$(agent $winner status)" '[Ss]plit'
-	# What was left must carry over the next move.
+	# What was left must carry over the next move, whoever it was.
+	winner=$(master)
+	loser=$(other "$winner")
 	both_mark
 	fault "$winner" power
 	check "$1 s: power of the winner: $loser serves" wait_for 20 is_role $loser "MASTER active vip"
@@ -150,14 +153,10 @@ part_split() {
 
 # ---- a stale copy ----
 
-# stream_blocked NODE on|off: its link cannot dial the other one, which goes on hearing it
-stream_blocked() {
-	if [ "$2" = on ]; then
-		on "$(other "$1")" nft "add table inet blocked; add chain inet blocked in { type filter hook input priority -250; }; \
-		    add rule inet blocked in tcp dport 2222 drop"
-	else
-		on "$(other "$1")" nft delete table inet blocked
-	fi
+# no_new_connections NODE: from the other one, so that a stream that was cut stays cut while both are heard
+no_new_connections() {
+	on "$1" nft "add table inet blocked; add chain inet blocked in { type filter hook input priority -250; }; \
+	    add rule inet blocked in tcp dport 2222 tcp flags & (syn | ack) == syn drop"
 }
 part_stale() {
 	local who identity_after
@@ -168,11 +167,11 @@ part_stale() {
 	start_load 50 20 --echo-interval 10 --lcp-echo 10 --redial
 	check "the standby has a whole copy" wait_for 20 whole gw1
 	start_capture
-	stream_blocked gw2 on
+	no_new_connections gw1
 	fault gw2 link-sync
 	check "the stream is cut, the active uses every key: solo" wait_for 10 is_state gw1 solo
 	note "figure: gw1 $(rep gw1 .state), gw2 stale $(rep gw2 .stale)"
-	sleep 60
+	sleep "$stale_s"
 	load_say "mark stale" && load_answer mark
 	fault gw1 power
 	check "gw2 serves" wait_for 20 is_role gw2 "MASTER active vip"
