@@ -537,6 +537,80 @@ test_freeze(void **state)
 	assert_int_equal(p->c.last_index, 4); /* one key went with what was frozen in */
 }
 
+/* Without keys nothing is encrypted and nothing is decrypted, and frames pass. */
+static void
+test_disarmed(void **state)
+{
+	struct pair *p = *state;
+	struct gateway *g = &p->a;
+	const uint8_t other_down[16] = "another key down", other_up[16] = "another key up";
+	uint64_t drops;
+
+	start_below(p, 4, 1000, 6, 4); /* two wait */
+	rig_data(g, &p->c, 41);
+	assert_int_equal(rig_from_tun(g), 41);
+	dp_disarm(g->dp, g->s);
+	set_gate(g, 0, 0, KEYS_ALL, KEYS_ALL, 0);
+	assert_int_equal(rig_read(g, &p->c), 0);
+	assert_int_equal(rig_counters(g).drops[DP_DROP_NOT_UP], 2);
+	rig_tun_many(g, 7, 3);
+	assert_int_equal(rig_read(g, &p->c), 0);
+	assert_int_equal(rig_counters(g).drops[DP_DROP_NOT_UP], 5);
+	drops = rig_counters(g).drops[DP_DROP_MPPE];
+	rig_data(g, &p->c, 42);
+	assert_int_equal(rig_from_tun(g), 0);
+	assert_int_equal(rig_counters(g).drops[DP_DROP_MPPE], drops + 1);
+	assert_int_equal(dp_send_frame(g->dp, g->s, PPP_LCP, (const uint8_t *)"x", 1), 0);
+	rig_turn(g);
+	rig_read(g, &p->c);
+	assert_int_equal(p->c.frames, 1);
+	assert_int_equal(p->c.last_seq, 4);
+	/* New keys, and the numbers go on. */
+	dp_set_keys(g->dp, g->s, other_down, other_up);
+	rig_turn(g);
+	mppe_init(&p->c.p.recv, other_down);
+	mppe_init(&p->c.p.send, other_up);
+	memset(p->c.key_used, 0, sizeof(p->c.key_used));
+	rig_tun_many(g, 10, 2);
+	rig_read(g, &p->c);
+	assert_ids(&p->c, 4, 10, 2);
+	assert_int_equal(p->c.last_seq, 6);
+	rig_data(g, &p->c, 43);
+	assert_int_equal(rig_from_tun(g), 43);
+}
+
+/* A frame bears the number that it is given, and the numbers go on there; what the client says it
+ * has is told as it says it. */
+static void
+test_numbers_of_choice(void **state)
+{
+	struct pair *p = *state;
+	struct gateway *g = &p->a;
+	const struct dp_state s = {.tx_seq = 1000, .gate = keygate_free(KEYS_ALL)};
+
+	rig_attach(g, &s, 1000);
+	rig_turn(g);
+	assert_false(rig_counters(g).any_said_ack);
+	rig_ack(g, &p->c, 7000);
+	assert_true(rig_counters(g).any_said_ack);
+	assert_int_equal(rig_counters(g).said_ack, 7000);
+	assert_int_equal(rig_counters(g).tx_acked, 999);
+	assert_int_equal(dp_send_frame_at(g->dp, g->s, 7001, PPP_LCP, (const uint8_t *)"x", 1), 0);
+	assert_int_equal(dp_send_frame(g->dp, g->s, PPP_LCP, (const uint8_t *)"y", 1), 0);
+	rig_turn(g);
+	assert_int_equal(rig_read(g, &p->c), 2);
+	assert_int_equal(p->c.first_seq, 7001);
+	assert_int_equal(p->c.last_seq, 7002);
+	assert_int_equal(rig_counters(g).tx_seq, 7003);
+	rig_ack(g, &p->c, 7002);
+	assert_int_equal(rig_counters(g).tx_acked, 7002);
+	/* Back, too: the client may have lost what was sent. */
+	assert_int_equal(dp_send_frame_at(g->dp, g->s, 5000, PPP_LCP, (const uint8_t *)"x", 1), 0);
+	rig_turn(g);
+	rig_read(g, &p->c);
+	assert_int_equal(p->c.last_seq, 5000);
+}
+
 #define ROW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int
@@ -557,6 +631,8 @@ main(void)
 	    ROW(test_late_orders),
 	    ROW(test_late_notes),
 	    ROW(test_freeze),
+	    ROW(test_disarmed),
+	    ROW(test_numbers_of_choice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
