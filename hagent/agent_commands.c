@@ -37,6 +37,7 @@ hello_json(const struct agent *a)
 	    (int)agent_moves(a));
 
 	json_object_set_new(o, "prepares", json_true());
+	json_object_set_new(o, "ready", json_boolean(a->heard != FIFO_FAULT));
 	json_object_set_new(o, "maintenance", json_boolean(a->maintenance.on));
 	agent_replica_hello(a, o);
 	agent_flap_hello(a, o);
@@ -153,7 +154,7 @@ run_check(struct answer_request *r, json_t *args, void *arg)
 		answer_error(r, "no-verdict", "there is no verdict yet");
 	else if (loop_now_ms(a->loop) - a->verdict_ms > AGENT_VERDICT_MS)
 		answer_error(r, "no-verdict", "the last verdict is too old");
-	else if (a->yielding && a->flap_verdict.state != FLAP_HELD)
+	else if (a->yielding && a->flap_verdict.state != FLAP_HELD && !a->maintenance.on)
 		answer_error(r, "unfit", "%s",
 		    a->health.n > 0 ? a->health.problems[0].text : "it yields to the peer");
 	else

@@ -40,6 +40,7 @@ facts(const struct agent *a)
 		    .fresh = peer_fresh(&a->peer, now_ms),
 		    .standby = peer_standby(&a->peer),
 		    .maintenance = a->peer.maintenance,
+		    .ready = a->peer.ready,
 		    .prepares = a->peer.prepares,
 		    .fault = a->peer.fault,
 		    .problem = a->peer.problem,

@@ -551,6 +551,7 @@ agent_replica_move(const struct agent *a, struct move_facts *f)
 	f->in_step = now.engine.answers && now.engine.in_step && !now.engine.stale;
 	f->sessions = now.engine.sessions;
 	f->at_risk = (unsigned)number(o, "at_risk");
+	f->unsettled = (unsigned)(number(o, "restoring") + number(o, "rekeying"));
 	/* An engine that knows one version only does not name it. */
 	f->version = json_object_get(o, "version") ? (unsigned)number(o, "version") : 1;
 }

@@ -306,7 +306,7 @@ facts(const struct agent *a, uint64_t asked)
 	return (struct move_taker){
 	    .standby = role_state(&a->role) == ROLE_STANDBY && !f.serves,
 	    .held = a->held,
-	    .keepalived = a->facts.keepalived == HEALTH_ALIVE,
+	    .keepalived = a->facts.keepalived == HEALTH_ALIVE && a->heard != FIFO_FAULT,
 	    .unfit = a->yielding,
 	    .busy = agent_move_busy(a),
 	    .maintenance = a->maintenance.on,

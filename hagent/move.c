@@ -34,8 +34,14 @@ can_move(const struct move_facts *f, struct move_verdict *v)
 		say(v, MOVE_NO, "the virtual address is not here, or keepalived does not run");
 	else if (!p->fresh)
 		say(v, MOVE_NO, "%s is silent on every path", p->name);
+	else if (p->maintenance)
+		say(v, MOVE_NO, "%s is in maintenance (there: hagent maintenance off)", p->name);
+	else if (p->fault == HEALTH_HARD)
+		say(v, MOVE_NO, "%s cannot serve: %s", p->name, p->problem);
 	else if (!p->standby)
 		say(v, MOVE_WAIT, "%s does not stand by", p->name);
+	else if (!p->ready)
+		say(v, MOVE_WAIT, "the keepalived of %s sees a fault", p->name);
 	else
 		return true;
 	return false;
@@ -53,9 +59,7 @@ is_wise(const struct move_facts *f, struct move_verdict *v)
 {
 	const struct move_peer *p = &f->peer;
 
-	if (p->maintenance)
-		say(v, MOVE_NO, "%s is in maintenance (there: hagent maintenance off)", p->name);
-	else if (p->fault > HEALTH_NOTE)
+	if (p->fault > HEALTH_NOTE)
 		say(v, MOVE_NO, "%s is not well: %s", p->name, p->problem);
 	else if (f->sessions > 0 && !f->in_step)
 		say(v, MOVE_WAIT, "%s has no current copy: %u of %u sessions are at risk", p->name,
@@ -63,6 +67,9 @@ is_wise(const struct move_facts *f, struct move_verdict *v)
 	else if (f->at_risk > 0)
 		say(v, MOVE_WAIT, "%s has no copy of %u of %u sessions", p->name, f->at_risk,
 		    f->sessions);
+	else if (f->unsettled > 0)
+		say(v, MOVE_WAIT, "%u sessions that were taken over are not whole yet",
+		    f->unsettled);
 	else
 		return true;
 	return false;
@@ -105,7 +112,7 @@ move_refuses(const struct move_taker *t)
 	if (t->maintenance)
 		return "it is in maintenance";
 	if (!t->keepalived)
-		return "its keepalived does not run";
+		return "its keepalived does not run, or sees a fault";
 	if (t->fault > HEALTH_NOTE)
 		return t->problem;
 	if (t->unfit)

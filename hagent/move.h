@@ -30,6 +30,7 @@ enum move_answer {
 struct move_peer {
 	const char *name;
 	bool fresh, standby, maintenance;
+	bool ready;    /* its keepalived sees no fault; it looks once a second */
 	bool prepares; /* its agent knows handovers */
 	enum health_fault fault;
 	const char *problem; /* in its words; may be empty */
@@ -42,6 +43,7 @@ struct move_facts {
 	bool serves; /* our engine answers, and is active */
 	bool in_step;
 	unsigned sessions, at_risk;
+	unsigned unsettled; /* taken over, and still without their control connection or keys */
 	unsigned version; /* of the stream that the engines speak; 0 = none is up */
 	struct move_peer peer;
 };
@@ -57,7 +59,7 @@ void move_judge(const struct move_facts *f, struct move_verdict *v);
 struct move_taker {
 	bool standby; /* our role */
 	bool held;
-	bool keepalived; /* runs */
+	bool keepalived; /* runs, and sees no fault */
 	bool unfit;      /* the track file keeps it away, for whatever reason */
 	bool busy;       /* with a move already */
 	bool maintenance, in_step;

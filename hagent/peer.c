@@ -106,6 +106,7 @@ take_hello(struct peer *p, const json_t *hello, int64_t wall_ms)
 	n.sessions = (unsigned)json_integer_value(json_object_get(hello, "sessions"));
 	n.maintenance = json_is_true(json_object_get(hello, "maintenance"));
 	n.prepares = json_is_true(json_object_get(hello, "prepares"));
+	n.ready = !json_is_false(json_object_get(hello, "ready"));
 	take_flap(&n, hello, wall_ms);
 	*p = n;
 	return true;

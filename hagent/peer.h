@@ -42,7 +42,7 @@ struct peer {
 	bool in_step;
 	bool serves; /* its engine is active, whatever its role is called */
 	unsigned sessions;
-	bool maintenance, prepares; /* see move.h */
+	bool maintenance, prepares, ready; /* see move.h */
 };
 
 void peer_init(struct peer *p);

@@ -30,6 +30,7 @@ ready(void)
 	    .peer = {.name = "gw2",
 		.fresh = true,
 		.standby = true,
+		.ready = true,
 		.prepares = true,
 		.fault = HEALTH_NOTE,
 		.problem = ""},
@@ -84,8 +85,22 @@ test_never(void **state)
 		expect(f, MOVE_NO, "gw2 is silent");
 		f = ready();
 		f.force = force;
+		f.peer.maintenance = true;
+		f.peer.ready = false; /* which follows from it */
+		expect(f, MOVE_NO, "gw2 is in maintenance");
+		f = ready();
+		f.force = force;
+		f.peer.fault = HEALTH_HARD;
+		f.peer.problem = "no WAN";
+		expect(f, MOVE_NO, "gw2 cannot serve: no WAN");
+		f = ready();
+		f.force = force;
 		f.peer.standby = false;
 		expect(f, MOVE_WAIT, "gw2 does not stand by");
+		f = ready();
+		f.force = force;
+		f.peer.ready = false;
+		expect(f, MOVE_WAIT, "keepalived of gw2");
 	}
 }
 
@@ -94,11 +109,6 @@ test_refused_but_forced(void **state)
 {
 	struct move_facts f = ready();
 
-	f.peer.maintenance = true;
-	expect(f, MOVE_NO, "gw2 is in maintenance");
-	f.force = true;
-	expect(f, MOVE_HANDOVER, "");
-	f = ready();
 	f.peer.fault = HEALTH_SOFT;
 	f.peer.problem = "little memory";
 	expect(f, MOVE_NO, "gw2 is not well: little memory");
@@ -126,6 +136,17 @@ test_at_risk(void **state)
 	f.sessions = f.at_risk = 0;
 	f.force = false;
 	expect(f, MOVE_PLAIN, "no sessions to lose");
+}
+
+static void
+test_not_settled(void **state)
+{
+	struct move_facts f = ready();
+
+	f.unsettled = 2;
+	expect(f, MOVE_WAIT, "2 sessions");
+	f.force = true;
+	expect(f, MOVE_HANDOVER, "");
 }
 
 /* An older one on either side: the sessions go on, but the plain way. */
@@ -211,6 +232,7 @@ main(void)
 	    cmocka_unit_test(test_never),
 	    cmocka_unit_test(test_refused_but_forced),
 	    cmocka_unit_test(test_at_risk),
+	    cmocka_unit_test(test_not_settled),
 	    cmocka_unit_test(test_older),
 	    cmocka_unit_test(test_taker),
 	    cmocka_unit_test(test_epoch),
