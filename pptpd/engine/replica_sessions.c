@@ -317,6 +317,12 @@ exact_mark(const struct replica_session *s, const struct session_record *r)
 		m.seq = r->call.tx_seq;
 	if (m.index < r->mppe_tx.index)
 		m.index = r->mppe_tx.index;
+#ifdef PHA_BROKEN_EXACT
+	/* Exists so that the simulation proves that it can fail: it goes on below a mark that the
+	 * other does not know. */
+	m.seq = r->call.tx_seq;
+	m.index = r->mppe_tx.index;
+#endif
 	return m;
 }
 
@@ -362,7 +368,11 @@ out:
 void
 replica_pump_records(struct replica *r)
 {
+#ifdef PHA_BROKEN_EXACT
+	unsigned factor = 1;
+#else
 	unsigned factor = replica_giving(r) ? 0 : 1;
+#endif
 	struct replica_session *s;
 
 	while (replica_streaming(r) &&

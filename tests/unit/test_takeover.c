@@ -5,7 +5,8 @@
  * The simulation of a takeover: two gateways, six clients and everything that can fail between
  * them, thousands of times (tests/unit/takeover/). Held true all along: no key index is used for
  * two frames; a client's numbers and keys jump within the bound; nobody continues a stale session;
- * what a client was told with a guarantee is known to whoever continues it; two gateways that hear
+ * what a client was told with a guarantee is known to whoever continues it; a handover leaves no
+ * number out; two gateways that hear
  * each other do not both act for long, and no standby mirrors below its own epoch. In the end, when
  * all is well again: every client is served or knows that it is not, and the standby is in step.
  *
@@ -29,6 +30,7 @@ enum kind {
 	POWER,
 	LOSE_DISK, /* power, and the state folder does not survive */
 	KILL_ENGINE,
+	MOVE, /* planned */
 	KINDS
 };
 
@@ -95,6 +97,9 @@ happen(struct world *w, const struct event *e)
 	case KILL_ENGINE:
 		if (n->powered && n->engine_up)
 			node_crash(n, false);
+		break;
+	case MOVE:
+		move_begin(target(w, -1));
 		break;
 	default:
 		break;
@@ -221,7 +226,7 @@ calm(struct world *w)
 {
 	trace(w, "all is well again");
 	w->calm = true;
-	w->crash_at = 0;
+	w->crash_at = w->arm_at = 0;
 	w->rate_percent = 10;
 	w->burst = 1;
 	memset(w->blocked_ms, 0, sizeof w->blocked_ms);
@@ -281,6 +286,7 @@ world_free(struct world *w)
 
 struct sums {
 	uint64_t runs, failed, takeovers, continued, ended, solos, silences, frames;
+	uint64_t handed, refused, unknown;
 	bool quiet;
 	char why[200];
 };
@@ -296,6 +302,9 @@ finish(struct world *w, struct sums *sum, const char *name)
 	sum->solos += w->solos;
 	sum->silences += w->silences;
 	sum->frames += w->frames_sent;
+	sum->handed += w->handed;
+	sum->refused += w->refused;
+	sum->unknown += w->unknown;
 	if (w->failed)
 		snprintf(sum->why, sizeof sum->why, "%s", w->why);
 	if (w->failed && !sum->quiet) {
@@ -388,6 +397,50 @@ run_points(bool hot, bool all, struct sums *sum)
 	}
 }
 
+/* A handover, and at one of its frames somebody dies, or the stream is cut. */
+static bool
+run_move_at(uint64_t at, unsigned how, int node, bool cuts, struct sums *sum)
+{
+	struct world *w = world_new(at * 16 + how * 4 + (node == -1) * 2 + cuts);
+	bool reached;
+
+	w->rate_percent = 40;
+	for (unsigned ms = 0; ms < 200; ms++)
+		step(w);
+	w->crash_node = target(w, node)->n;
+	w->crash_how = how;
+	w->crash_cuts = cuts;
+	w->arm_at = at;
+	for (unsigned ms = 0; ms < 400 && !w->failed; ms++) {
+		if (w->arm_at != 0) /* until the peer is ready */
+			move_begin(target(w, -1));
+		step(w);
+	}
+	reached = w->crash_at == 0 && w->arm_at == 0;
+	if (!w->failed)
+		calm(w);
+	finish(w, sum, "a handover that fails at a frame");
+	return reached;
+}
+
+static void
+run_moves(bool all, struct sums *sum)
+{
+	bool more = true;
+
+	for (uint64_t at = 1; more && at < 60 && sum->failed == 0; at++) {
+		more = false;
+		for (unsigned how = 0; how < 3 && sum->failed == 0; how++) {
+			if (all || how == at % 3)
+				more |= run_move_at(at, how, -1, false, sum);
+			if (all || (how == (at + 1) % 3 && at % 2 == 0))
+				more |= run_move_at(at, how, -2, false, sum);
+			if (all || (how == (at + 2) % 3 && at % 2 == 1))
+				more |= run_move_at(at, how, -1, true, sum);
+		}
+	}
+}
+
 /* Courses of events that chance alone makes seldom. */
 static void
 run_courses(uint64_t seed, struct sums *sum)
@@ -412,6 +465,10 @@ run_courses(uint64_t seed, struct sums *sum)
 	    /* Two masters that their agents must settle. */
 	    {{400, BLOCK_VRRP, 0, 600}},
 	    {{400, BLOCK_AGENT, 0, 600}, {500, BLOCK_SYNC, 0, 500}},
+	    /* Planned moves, to and fro; and one in the middle of trouble. */
+	    {{400, MOVE, 0, 0}, {900, MOVE, 0, 0}, {1300, MOVE, 0, 0}},
+	    {{400, MOVE, 0, 0}, {425, PARTITION, 0, 700}, {1200, MOVE, 0, 0}},
+	    {{400, MOVE, 0, 0}, {430, BLOCK_AGENT, 0, 400}, {435, RESET, 0, 0}},
 	};
 	unsigned n = sizeof courses / sizeof courses[0];
 	struct world *w = world_new(seed);
@@ -430,6 +487,7 @@ run_all(uint64_t first, uint64_t seeds, struct sums *sum)
 	}
 	run_points(false, seeds > SEEDS, sum);
 	run_points(true, seeds > SEEDS, sum);
+	run_moves(seeds > SEEDS, sum);
 }
 
 int
@@ -449,6 +507,8 @@ main(int argc, char **argv)
 	printf("# runs=%" PRIu64 " promotions=%" PRIu64 " continued=%" PRIu64 " told=%" PRIu64
 	       " solos=%" PRIu64 " silences=%" PRIu64 " frames=%" PRIu64 "\n",
 	    sum.runs, sum.takeovers, sum.continued, sum.ended, sum.solos, sum.silences, sum.frames);
+	printf("# handovers=%" PRIu64 " refused=%" PRIu64 " unknown=%" PRIu64 "\n", sum.handed,
+	    sum.refused, sum.unknown);
 	if (caught) {
 		printf("# %s\n", sum.why);
 		return strstr(sum.why, argv[2]) != NULL ? 0 : 1;

@@ -9,10 +9,12 @@
 
 #include "tests/unit/takeover/stream.h"
 
-#define TICK_MS  10
-#define DEAD_MS  70
-#define FAULT_MS 400
-#define FRESH_MS 200
+#define TICK_MS   10
+#define DEAD_MS   70
+#define FAULT_MS  400
+#define FRESH_MS  200
+#define EXPECT_MS 300  /* a handover is expected */
+#define GRACE_MS  1000 /* and the addresses behind it */
 
 static struct node *
 other(struct node *n)
@@ -32,6 +34,31 @@ disk_begin(struct node *n, enum disk_op op, uint64_t epoch)
 	n->op_ms = n->w->now + 2 + chance(n->w, 8);
 }
 
+/* It takes no handover, or none any more. */
+static void
+take_ends(struct node *n)
+{
+	n->taking = n->taken = false;
+	n->take_ms = n->ready_ms = 0;
+	if (n->role == PAIR_PROMOTING)
+		n->role = PAIR_STANDBY;
+	n->paired = false;
+}
+
+static void
+prepared(struct node *n)
+{
+	if (!n->taking)
+		return;
+	if (!n->engine_up || replica_expect(n->r, n->op_epoch, EXPECT_MS) < 0) {
+		take_ends(n);
+		return;
+	}
+	trace(n->w, "%s expects epoch %" PRIu64, n->name, n->op_epoch);
+	n->take_ms = n->w->now + EXPECT_MS;
+	n->ready_ms = n->w->now + 1 + chance(n->w, 10);
+}
+
 static void
 disk_run(struct node *n)
 {
@@ -40,13 +67,15 @@ disk_run(struct node *n)
 	if (op == OP_NONE || n->w->now < n->op_ms)
 		return;
 	n->op = OP_NONE;
-	if (op == OP_MARK || op == OP_PROMOTE)
+	if (op == OP_MARK || op == OP_PROMOTE || op == OP_PREPARE)
 		n->disk.marker = true;
 	if (op == OP_UNMARK)
 		n->disk.marker = false;
-	if (op == OP_KEEP_EPOCH || op == OP_PROMOTE)
+	if (op == OP_KEEP_EPOCH || op == OP_PROMOTE || op == OP_PREPARE)
 		n->disk.epoch = n->op_epoch;
 	n->paired = false;
+	if (op == OP_PREPARE)
+		prepared(n);
 	if (op != OP_PROMOTE)
 		return;
 	if (!n->engine_up || !n->master || n->op_epoch < status_of(n).epoch) {
@@ -67,7 +96,9 @@ facts_of(struct node *n)
 	struct pair_facts f = {.role = n->role,
 	    .epoch = n->disk.epoch,
 	    .engine_epoch = st.epoch,
-	    .marker_may = n->disk.marker || n->op == OP_MARK || n->op == OP_PROMOTE,
+	    .marker_may =
+		n->disk.marker || n->op == OP_MARK || n->op == OP_PROMOTE || n->op == OP_PREPARE,
+	    .moving = n->taking || n->relay_ms != 0,
 	    .marker_sure = n->disk.marker && n->op != OP_UNMARK,
 	    .paired = n->paired,
 	    .engine = {.answers = n->engine_up,
@@ -135,8 +166,9 @@ agent_demote(struct node *n)
 	uint64_t epoch = n->heard.epoch > n->disk.epoch ? n->heard.epoch : n->disk.epoch;
 
 	n->role = PAIR_STANDBY;
-	n->paired = false;
-	if (n->op == OP_PROMOTE)
+	n->paired = n->taking = n->taken = false;
+	n->take_ms = 0;
+	if (n->op == OP_PROMOTE || n->op == OP_PREPARE)
 		n->op = OP_NONE;
 	if (n->engine_up && status_of(n).state != REPLICA_STANDBY)
 		engine_demote(n, epoch);
@@ -170,7 +202,15 @@ agent_role(struct node *n)
 		fault(n);
 		return;
 	}
-	if (!n->master && n->role != PAIR_STANDBY)
+	if (n->taking && !n->taken && (n->master || (n->take_ms != 0 && n->w->now >= n->take_ms)))
+		take_ends(n);
+	if (n->taken && n->role == PAIR_PROMOTING) {
+		n->role = PAIR_ACTIVE;
+		n->take_ms = n->w->now + GRACE_MS;
+	}
+	if (n->taken && n->role == PAIR_ACTIVE && n->master)
+		n->taking = n->taken = false;
+	if (!n->master && n->role != PAIR_STANDBY && (!n->taking || n->w->now >= n->take_ms))
 		agent_demote(n);
 	if (n->master && n->role == PAIR_STANDBY && n->op == OP_NONE) {
 		epoch = status_of(n).epoch > n->disk.epoch ? status_of(n).epoch : n->disk.epoch;
@@ -178,6 +218,85 @@ agent_role(struct node *n)
 			epoch = n->heard.epoch;
 		n->role = PAIR_PROMOTING;
 		disk_begin(n, OP_PROMOTE, epoch + 1);
+	}
+}
+
+/* ---- planned moves ---- */
+
+static void
+move_begin(struct node *n)
+{
+	struct node *o = other(n);
+
+	if (!n->engine_up || n->role != PAIR_ACTIVE || status_of(n).state != REPLICA_IN_SYNC ||
+	    n->move != MOVE_NONE || o->role != PAIR_STANDBY || !path_open(n->w, PATH_AGENT))
+		return;
+	n->move_epoch = status_of(n).epoch;
+	if (o->disk.epoch > n->move_epoch)
+		n->move_epoch = o->disk.epoch;
+	n->move_epoch++;
+	n->move = MOVE_ASKING;
+	n->move_ms = n->w->now + 1 + chance(n->w, 20);
+	trace(n->w, "%s wants to move", n->name);
+}
+
+static void
+ask_to_prepare(struct node *n)
+{
+	struct node *o = other(n);
+
+	n->move = MOVE_NONE;
+	if (!path_open(n->w, PATH_AGENT) || !o->powered || !o->engine_up ||
+	    o->role != PAIR_STANDBY || o->op != OP_NONE)
+		return;
+	o->taking = true;
+	o->taken = false;
+	o->take_ms = o->ready_ms = 0;
+	o->role = PAIR_PROMOTING;
+	disk_begin(o, OP_PREPARE, n->move_epoch);
+	n->move = MOVE_PREPARING;
+	n->move_ms = n->w->now + 100;
+}
+
+static void
+give(struct node *n)
+{
+	struct world *w = n->w;
+
+	n->move = MOVE_GIVING;
+	if (w->arm_at != 0) {
+		w->crash_at = w->arm_at;
+		w->arm_at = w->said = 0;
+	}
+	if (replica_give(n->r, n->move_epoch) < 0)
+		n->move = MOVE_NONE;
+	else
+		trace(w, "%s gives, epoch %" PRIu64, n->name, n->move_epoch);
+}
+
+static void
+move_run(struct node *n)
+{
+	struct node *o = other(n);
+	uint64_t now = n->w->now;
+
+	if (!n->engine_up)
+		n->move = MOVE_NONE;
+	if (n->move == MOVE_ASKING && now >= n->move_ms)
+		ask_to_prepare(n);
+	else if (n->move == MOVE_PREPARING && now >= n->move_ms)
+		n->move = MOVE_NONE;
+	else if (n->move == MOVE_PREPARING && o->ready_ms != 0 && now >= o->ready_ms &&
+		 path_open(n->w, PATH_AGENT))
+		give(n);
+	if (n->move == MOVE_OVER) {
+		n->move = MOVE_NONE;
+		fault(n);
+	}
+	if (n->relay_ms != 0 && now >= n->relay_ms) {
+		n->relay_ms = 0;
+		if (n->r != NULL)
+			replica_relay_end(n->r);
 	}
 }
 
@@ -269,7 +388,9 @@ node_crash(struct node *n, bool power)
 	engine_stop(n);
 	n->master = false;
 	n->role = PAIR_STANDBY;
-	n->paired = false;
+	n->paired = n->taking = n->taken = false;
+	n->take_ms = n->ready_ms = n->relay_ms = 0;
+	n->move = MOVE_NONE;
 	n->wishes = (struct pair_wishes){.wants_cut = PAIR_NO_CUT, .stale_cut = PAIR_NO_CUT};
 	n->engine_ms = w->now + 100 + chance(w, 200);
 	n->fault_ms = n->engine_ms + 100;
@@ -296,6 +417,8 @@ node_run(struct node *n)
 	if (n->powered && !n->engine_up && w->now >= n->engine_ms)
 		engine_start(n);
 	engine_run(n);
+	if (n->powered)
+		move_run(n);
 	if (w->now % TICK_MS == n->n * 3)
 		agent_tick(n);
 }

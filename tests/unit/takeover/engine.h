@@ -269,9 +269,12 @@ answer_echo(struct esession *s, bool guaranteed)
 static void
 control_input(struct node *n, unsigned sid)
 {
+	enum replica_handover h = status_of(n).handover;
 	struct client *c = &n->w->c[sid];
 	struct esession *s = &n->s[sid];
 
+	if (h == HANDOVER_GIVING || h == HANDOVER_GIVEN) /* it waits in the kernel */
+		return;
 	if (!s->live) {
 		client_told(n->w, c, "nobody knows it");
 		return;
@@ -387,6 +390,43 @@ op_yield(void *arg, uint64_t epoch)
 	n->yielded = n->frozen = true;
 }
 
+static void engine_promote(struct node *n, uint64_t epoch);
+static void engine_forget(struct node *n);
+
+static bool
+op_take(void *arg, uint64_t epoch)
+{
+	struct node *n = arg;
+
+	if (!n->taking)
+		return false;
+	n->taken = true;
+	n->w->handed++;
+	engine_promote(n, epoch);
+	return true;
+}
+
+static void
+op_given(void *arg, enum replica_given how, const char *why)
+{
+	static const char *const words[] = {"left", "taken", "given back", "not known", "over"};
+	struct node *n = arg;
+
+	trace(n->w, "%s: handover %s%s%s", n->name, words[how], why != NULL ? ": " : "",
+	    why != NULL ? why : "");
+	if (how == REPLICA_GIVEN_TAKEN) {
+		n->frozen = true;
+		engine_forget(n);
+		n->relay_ms = n->w->now + chance(n->w, 200);
+	}
+	if (how == REPLICA_GIVEN_TAKEN)
+		n->move = MOVE_OVER;
+	else if (how == REPLICA_GIVEN_BACK || how == REPLICA_GIVEN_UNKNOWN)
+		n->move = MOVE_NONE; /* a cut like any other, if it is one */
+	n->w->refused += how == REPLICA_GIVEN_BACK;
+	n->w->unknown += how == REPLICA_GIVEN_UNKNOWN;
+}
+
 static const struct replica_ops engine_ops = {
     .send = op_send,
     .hang_up = op_hang_up,
@@ -397,6 +437,8 @@ static const struct replica_ops engine_ops = {
     .committed = op_committed,
     .spent = op_spent,
     .yield = op_yield,
+    .take = op_take,
+    .given = op_given,
 };
 
 /* ---- roles ---- */
@@ -437,7 +479,7 @@ continue_session(struct node *n, const struct mirror_session *m)
 		if (cr.peer_echo_id < c->guaranteed)
 			broken(w, "session %u was told %u, its copy at %s knows %u", s->sid,
 			    c->guaranteed, n->name, cr.peer_echo_id);
-		c->takeovers[n->n]++;
+		c->takeovers[n->n] += !n->taken; /* a handover leaves out nothing */
 		w->continued++;
 	}
 }
@@ -450,6 +492,7 @@ engine_promote(struct node *n, uint64_t epoch)
 	trace(n->w, "%s is promoted, epoch %" PRIu64, n->name, epoch);
 	n->w->takeovers++;
 	n->frozen = n->yielded = false;
+	n->relay_ms = 0;
 	replica_promote(n->r, epoch);
 	while ((m = mirror_next_session(replica_mirror(n->r), m)) != NULL)
 		continue_session(n, m);

@@ -171,7 +171,10 @@ stream_run(struct world *w)
 	}
 	if (w->crash_at != 0 && w->said >= w->crash_at) {
 		w->crash_at = 0;
-		node_crash(&w->n[w->crash_node], true);
+		if (w->crash_cuts)
+			stream_reset(w);
+		else
+			node_crash(&w->n[w->crash_node], true);
 	}
 	if (s->attached[0] && s->attached[1])
 		return;

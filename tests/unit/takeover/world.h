@@ -113,6 +113,15 @@ enum disk_op {
 	OP_UNMARK,
 	OP_KEEP_EPOCH,
 	OP_PROMOTE, /* marker, epoch, then the engine */
+	OP_PREPARE, /* the same, and then a handover is expected */
+};
+
+enum move { /* of who gives */
+	MOVE_NONE,
+	MOVE_ASKING,    /* the peer is to prepare */
+	MOVE_PREPARING, /* it does */
+	MOVE_GIVING,    /* the engine has the order */
+	MOVE_OVER,      /* answered: the addresses go */
 };
 
 struct hello {
@@ -140,6 +149,12 @@ struct node {
 	uint64_t op_ms, op_epoch, wants_since;
 	struct hello said, heard;
 	struct pair_wishes wishes;
+	/* planned moves */
+	enum move move;
+	uint64_t move_ms, move_epoch; /* the next step, or the patience with the peer */
+	bool taking, taken;           /* the other side of it */
+	uint64_t take_ms, ready_ms;   /* until then; 0 = not ready */
+	uint64_t relay_ms;            /* relaying ends */
 	/* keepalived */
 	bool master;
 	uint64_t advert_ms, fault_ms;
@@ -189,12 +204,15 @@ struct world {
 	/* a crash at a certain frame of the stream */
 	uint64_t said, crash_at;
 	unsigned crash_node, crash_how;
+	bool crash_cuts; /* the stream is cut there, and nobody dies */
+	uint64_t arm_at; /* the same, from the order to hand over on */
 	bool failed, calm;
 	char why[200];
 	char trace[TRACE][120];
 	unsigned n_trace;
 	/* what happened, so that a test knows that it tests something */
 	uint64_t takeovers, continued, ended, solos, silences, frames_sent;
+	uint64_t handed, refused, unknown; /* handovers */
 };
 
 static inline uint64_t
