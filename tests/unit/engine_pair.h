@@ -77,6 +77,7 @@ struct client {
 	uint32_t last, window; /* 0 = any jump */
 	bool received, acks, ack_due, mute;
 	unsigned too_far;
+	unsigned pass, lose; /* after so many frames for it, so many are lost */
 	struct frame *to_client, *to_gateway;
 };
 static struct client clients[CLIENTS_MAX];
@@ -501,12 +502,27 @@ carry(unsigned from)
 
 /* ---- time ---- */
 
+static inline bool
+is_lost(struct client *c)
+{
+	if (c->lose == 0)
+		return false;
+	if (c->pass > 0) {
+		c->pass--;
+		return false;
+	}
+	c->lose--;
+	return true;
+}
+
 /* Does the client take a frame with this number? */
 static inline bool
 takes(struct client *c, uint32_t seq)
 {
 	bool fits = !c->received || (int32_t)(seq - c->last) > 0;
 
+	if (is_lost(c))
+		return false;
 	if (fits && c->received && c->window != 0 && seq - c->last >= c->window) {
 		c->too_far++;
 		return false;
