@@ -2,20 +2,22 @@
 #
 # What the scripts about planned moves share; comes after lib.sh, client.sh, pair.sh and takeover.sh.
 #
-# planned NAME SERVER COMMAND... is one planned thing under load: a mark, the command, SERVER (`any`: one of them) serves, the pair is
-# whole again, the window ends. Its figures go to $window, to one line of the table, and to $results. What both
-# gateways counted as dropped meanwhile is in $counted, so that a packet that is missing has a name.
+# planned NAME SERVER COMMAND... is one planned thing under load: a mark, the command, SERVER (`any`: one of them)
+# serves, the pair is $until (whole), the window ends. Its figures go to $window, to one line of the table, and to
+# $results. What both gateways counted as dropped meanwhile is in $counted, so that a packet that is missing has a
+# name.
 # shellcheck shell=bash
 # Seconds of quiet load before the command, and after the pair is whole again.
-before_move_s=${BEFORE_MOVE_S:-0.5}
-after_move_s=${AFTER_MOVE_S:-1.5}
+before_move_s=${BEFORE_MOVE_S:-0.3}
+after_move_s=${AFTER_MOVE_S:-1}
+until=whole
 
 # counters: of both gateways, `node.name value` lines: what was dropped by them, and handed on
 counters() {
 	local node
 	for node in gw1 gw2; do
 		{ agent $node pptpd status 2>/dev/null || echo '{}'; } | jq -r --arg n $node '
-		    ((.data.drops // {}) + (.replica.handover // {} | with_entries(select(.value | type == "number")) | del(.ms)))
+		    ((.data.drops // {}) + (.replica.handover // {} | {relayed, injected, dropped} | map_values(. // 0)))
 		    | to_entries[] | "\($n).\(.key) \(.value)"'
 		on $node nft -j list counters 2>/dev/null | jq -r --arg n $node '
 		    .nftables[].counter | select(.) | select(.name | test("^(drop|told|guard)_")) | "\($n).\(.name) \(.packets)"'
@@ -47,7 +49,7 @@ planned() {
 		wait_for 30 someone_whole
 		server=$(master)
 	fi
-	if ! wait_for 30 whole "$server"; then
+	if ! wait_for 30 "$until" "$server"; then
 		note "$name: gw1 $(role gw1), gw2 $(role gw2), in step: $(in_step "$server" && echo yes || echo no)"
 		failed=1
 	fi
@@ -68,6 +70,10 @@ planned() {
 }
 someone_whole() {
 	whole "$(master)"
+}
+# alone_in_step NODE: it serves, the other one has a whole copy and is kept away
+alone_in_step() {
+	is_role "$1" "MASTER active vip" && is_role "$(other "$1")" "FAULT standby no vip" && in_step "$1"
 }
 # check_planned NAME SERVER COMMAND...: and no session is lost
 check_planned() {
