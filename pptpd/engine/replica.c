@@ -50,6 +50,12 @@ slice_cb(void *arg)
 	replica_active_slice(arg);
 }
 
+static void
+pace_cb(void *arg)
+{
+	replica_soon(arg);
+}
+
 static void beat_cb(void *arg);
 
 struct replica *
@@ -77,6 +83,7 @@ replica_new(
 	timer_init(&r->slice, l, slice_cb, r);
 	timer_init(&r->beat, l, beat_cb, r);
 	timer_init(&r->decide, l, replica_handover_decide_cb, r);
+	timer_init(&r->pace, l, pace_cb, r);
 	r->cut = r->next_cut = (uint64_t)c->boot_id << CUT_BITS;
 	r->in = malloc(IN_SIZE);
 	r->out = malloc(OUT_SIZE);
@@ -98,6 +105,8 @@ replica_free(struct replica *r)
 	r->open = r->met = false;
 	replica_active_forget(r);
 	replica_handover_forget(r);
+	replica_report_forget(r);
+	replica_report_end(r);
 	timer_cancel(&r->beat);
 	mirror_free(r->mirror);
 	log_limit_free(r->limit);
@@ -187,6 +196,7 @@ say_hello(struct replica *r)
 	struct wr w = replica_say(r, REPLICA_HELLO);
 
 	snprintf(h.node, sizeof h.node, "%s", r->config.node);
+	replica_report_announce(r, &h);
 	replica_put_hello(&w, &h);
 	replica_send(r, &w);
 }
@@ -301,6 +311,8 @@ replica_connected(struct replica *r)
 	r->sent = r->received = r->applied = r->acked = 0;
 	r->in_len = 0;
 	r->lag_at = r->n_lags = 0;
+	r->said_report = false;
+	replica_report_end(r);
 	r->since_ms = r->heard_ms = r->said_ms = r->progress_ms = now;
 	r->hello_epoch = r->epoch;
 	r->streams++;
@@ -381,6 +393,23 @@ agree(struct replica *r)
 }
 
 static void
+meet(struct replica *r, uint64_t epoch)
+{
+	r->met = true;
+	log_info("replica stream peer=%s role=%s epoch=%llu clean=%s reported=%u", r->peer.node,
+	    r->peer.active ? "active" : "standby", (unsigned long long)epoch,
+	    r->peer.clean ? "yes" : "no", r->n_told);
+	if (r->active) {
+		replica_active_met(r);
+		replica_report_end(r);
+	} else if (r->peer.active) {
+		r->held_cut = r->peer.cut;
+		r->held_boot = r->peer.boot_id;
+		replica_report_say(r);
+	}
+}
+
+static void
 hello(struct replica *r, const struct replica_frame *f)
 {
 	if (f->type != REPLICA_HELLO) {
@@ -400,14 +429,16 @@ hello(struct replica *r, const struct replica_frame *f)
 	}
 	if (check_epoch(r, f) < 0)
 		return;
-	r->met = true;
-	log_info("replica stream peer=%s role=%s epoch=%llu clean=%s", r->peer.node,
-	    r->peer.active ? "active" : "standby", (unsigned long long)f->epoch,
-	    r->peer.clean ? "yes" : "no");
-	if (r->active)
-		replica_active_met(r);
-	else if (r->peer.active)
-		r->held_cut = r->peer.cut;
+	if (!r->active || !replica_report_expect(r))
+		meet(r, f->epoch);
+}
+
+/* Between the standby's HELLO and the end of its report. */
+static void
+report(struct replica *r, const struct replica_frame *f)
+{
+	if (check_epoch(r, f) == 0 && replica_report_input(r, f))
+		meet(r, f->epoch);
 }
 
 /* ---- input ---- */
@@ -422,7 +453,10 @@ input_frame(struct replica *r, const struct replica_frame *f)
 	}
 	r->received++;
 	if (!r->met) {
-		hello(r, f);
+		if (r->to_tell > 0)
+			report(r, f);
+		else
+			hello(r, f);
 		return;
 	}
 	if (f->type == REPLICA_HELLO) {
@@ -553,6 +587,7 @@ replica_get_status(const struct replica *r, struct replica_status *s)
 	    .marks_asked = r->marks_asked,
 	    .commits = r->commits,
 	    .shorts = r->shorts,
+	    .settled = r->settled,
 	    .version = r->version,
 	    .handover = r->handover,
 	    .handover_epoch = r->handover_epoch,

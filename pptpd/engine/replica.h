@@ -95,6 +95,12 @@ struct replica_session {
 	uint8_t open;           /* classes of keys that nobody else may have used */
 	uint8_t suspect;        /* of these: who the other was then may have used them */
 	uint64_t suspect_epoch; /* unless it is clean up to there */
+	uint32_t suspect_boot;  /* the engine that may have; 0 = it is not known which */
+	uint8_t back;           /* classes that open again at this index of a key */
+	uint64_t back_at;
+	bool skip; /* before the next record: beyond what the other has used */
+	uint32_t skip_seq;
+	uint64_t skip_index;
 	struct keygate gate;    /* in force */
 	struct record_mark ask; /* the newest that was sent */
 	uint64_t ask_frame;     /* its sequence; 0 = nothing is asked for */
@@ -136,6 +142,11 @@ struct replica_ops {
 	/* Active: what was in the newest record may be written; more is on its way if the
 	 * connection is still `waiting`. Without a stream: all that waited. */
 	void (*committed)(void *arg, struct replica_connection *c);
+	/* Active: the first number and the first key index that were not used, or ones behind them;
+	 * exact where nothing leaves any more. False: it has none. */
+	bool (*stands)(void *arg, struct replica_session *s, struct replica_stand *out);
+	/* Active: the next export begins with going on to these, if it stands before them. */
+	void (*skip)(void *arg, struct replica_session *s, uint32_t seq, uint64_t index);
 	/* Active: no class of keys is left to this session: it must end. */
 	void (*spent)(void *arg, struct replica_session *s);
 	/* Active: the peer serves under a higher epoch, or under ours and stays: be silent at once,
@@ -157,6 +168,17 @@ struct replica_ops {
 struct replica_config {
 	char node[64];    /* ours */
 	uint32_t boot_id; /* random, of this engine */
+};
+
+/* What became of the sessions that both may have served, when the other came back. */
+struct replica_settled {
+	uint64_t times, at_ms; /* loop clock, of the last one */
+	unsigned sessions;
+	unsigned whole;     /* every key is ours, or will be, */
+	unsigned one_class; /* every other one */
+	unsigned ended;     /* none */
+	unsigned reported;  /* of all: the other told how far it came */
+	unsigned skipped;   /* and we go on behind that */
 };
 
 struct replica_status {
@@ -183,6 +205,7 @@ struct replica_status {
 	unsigned snapshot_done, snapshot_of;
 	uint64_t snapshot_ms; /* duration of the last one */
 	uint64_t bytes_sent, bytes_received, streams, marks_asked, commits, shorts;
+	struct replica_settled settled;
 	unsigned version; /* of this stream, or of the last one; 0 = none yet */
 	enum replica_handover handover;
 	uint64_t handover_epoch;

@@ -37,6 +37,7 @@ replica_active_forget(struct replica *r)
 		replica_remove_connection(r, c);
 	timer_cancel(&r->turn);
 	timer_cancel(&r->slice);
+	timer_cancel(&r->pace);
 }
 
 /* ---- the snapshot ---- */
@@ -68,7 +69,7 @@ replica_active_snapshot(struct replica *r)
 	TAILQ_FOREACH(s, &r->sessions, entry)
 	{
 		s->on_stream = false;
-		if (s->open != KEYS_NONE) {
+		if (replica_has_keys(s)) {
 			replica_queue_record(r, s);
 		} else {
 			replica_end_without(r, s);

@@ -14,6 +14,7 @@
 #include "pptpd/engine/replica_wire.h"
 
 #define REPLICA_VERSION_HANDOVER 2
+#define REPLICA_VERSION_REPORT   2
 
 #define IN_SIZE      (4 + REPLICA_LENGTH_MAX)
 #define OUT_SIZE     (4 + REPLICA_LENGTH_MAX)
@@ -48,6 +49,7 @@ struct replica {
 	uint64_t copy_epoch; /* promoted: what the copy's active could know */
 	uint64_t cut, next_cut, stale_cut;
 	uint64_t held_cut; /* standby: number of the newest stream of an active; 0 = none */
+	uint32_t held_boot, copy_boot; /* its engine; promoted: that of the copy's active */
 	bool whole, stale, clean, failed, told_wants;
 	enum replica_handover handover;
 	uint64_t handover_epoch;
@@ -87,6 +89,15 @@ struct replica {
 	unsigned records_out, conns_out; /* sent and not applied */
 	struct replica_session *counted; /* the next of whom counters are sent; NULL = the first */
 	uint64_t end_frame;              /* 0 = the snapshot's end is not sent */
+
+	/* the report: see replica_report.c */
+	struct replica_stand *kept, *told; /* standby: to be said; active: of this HELLO */
+	unsigned n_kept, n_told, to_tell;  /* to_tell: entries that are still to come */
+	uint32_t kept_boot;
+	bool said_report; /* on this stream */
+	struct timer pace;
+	uint64_t skip_ms, skip_keys;
+	struct replica_settled settled;
 
 	unsigned snapshot_done, snapshot_of;
 	uint64_t snapshot_began_ms, snapshot_ms;
@@ -146,8 +157,8 @@ struct record_mark replica_keys_ahead(const struct replica_session *s,
     const struct record_mark *old, uint32_t next_seq, uint64_t next_index);
 
 /* ---- replica_handover.c ---- */
-/* Numbers are at their end; nobody may ask for more. */
-bool replica_giving(const struct replica *r);
+bool replica_giving(const struct replica *r); /* numbers are at their end; nobody may ask for more
+					       */
 void replica_handover_say(struct replica *r); /* if all that is to come before it is said */
 /* Standby: HANDOVER is there. As for every frame of the copy. */
 int replica_handover_offered(struct replica *r, const struct replica_frame *f);
@@ -158,6 +169,32 @@ bool replica_handover_input(struct replica *r, const struct replica_frame *f);
 void replica_handover_decide_cb(void *arg);
 void replica_handover_lost(struct replica *r);   /* the stream has ended */
 void replica_handover_forget(struct replica *r); /* the role changes: no callback */
+
+/* ---- replica_report.c ---- */
+/* We are demoted, and frozen: remembers where the members stand. Until it is forgotten: said and
+ * read, or we serve. */
+void replica_report_keep(struct replica *r);
+void replica_report_forget(struct replica *r);
+void replica_report_announce(const struct replica *r, struct replica_hello *h);
+void replica_report_say(struct replica *r);   /* the active's HELLO is here */
+void replica_report_heard(struct replica *r); /* its snapshot begins: it has read what was said */
+/* Active, a standby's HELLO is here. True: its report must come before it is met. */
+bool replica_report_expect(struct replica *r);
+/* One of the frames until then. True: it is complete. */
+bool replica_report_input(struct replica *r, const struct replica_frame *f);
+void replica_report_end(struct replica *r); /* it is settled */
+/*
+ * What the peer may have used of s is settled by its report. proven: it has used nothing. False:
+ * nothing was reported that can be believed.
+ */
+bool replica_report_apply(struct replica *r, struct replica_session *s, bool proven);
+/* s stands there: behind what the other used every class is open again. */
+void replica_report_regain(struct replica_session *s, uint64_t next_index);
+/* Before its record is made. False: later, the workers step over enough keys. */
+bool replica_report_skip(struct replica *r, struct replica_session *s);
+/* There is one that it may use, or will be when it has been moved on. */
+bool replica_has_keys(const struct replica_session *s);
+void replica_report_reset(struct replica_session *s); /* fresh keys */
 
 /* ---- replica_orders.c ---- */
 /* Its members are forgotten, the copy is empty. Nothing is said of it. */

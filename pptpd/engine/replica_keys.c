@@ -41,11 +41,35 @@ replica_keys_ahead(const struct replica_session *s, const struct record_mark *ol
 }
 
 static void
-suspect(struct replica_session *s, uint8_t classes, uint64_t epoch)
+suspect(struct replica_session *s, uint8_t classes, uint64_t epoch, uint32_t boot)
 {
+	if (s->suspect == KEYS_NONE)
+		s->suspect_boot = boot;
+	else if (s->suspect_boot != boot)
+		s->suspect_boot = 0;
 	s->suspect |= classes;
 	if (s->suspect_epoch < epoch)
 		s->suspect_epoch = epoch;
+}
+
+static void
+settle(struct replica *r, struct replica_session *s, bool known)
+{
+	bool proven = known || (r->peer.clean && r->peer.clean_epoch >= s->suspect_epoch);
+
+	if (!replica_report_apply(r, s, proven) && !proven) {
+		s->open &= (uint8_t)~s->suspect;
+		s->back &= (uint8_t)~s->suspect;
+	}
+	s->suspect = KEYS_NONE;
+	s->suspect_epoch = 0;
+	s->suspect_boot = 0;
+	if (s->open == KEYS_ALL || (s->skip && (s->open | s->back) == KEYS_ALL))
+		r->settled.whole++;
+	else if (s->open != KEYS_NONE || s->skip)
+		r->settled.one_class++;
+	else
+		r->settled.ended++;
 }
 
 /*
@@ -57,18 +81,27 @@ void
 replica_keys_met(struct replica *r)
 {
 	bool known = r->knows_boot && r->known_boot == r->peer.boot_id;
+	struct replica_settled before = r->settled;
 	struct replica_session *s;
+	unsigned suspects = 0;
 
 	r->knows_boot = true;
 	r->known_boot = r->peer.boot_id;
 
 	TAILQ_FOREACH(s, &r->sessions, entry)
-	{
-		if (!known && (!r->peer.clean || r->peer.clean_epoch < s->suspect_epoch))
-			s->open &= (uint8_t)~s->suspect;
-		s->suspect = KEYS_NONE;
-		s->suspect_epoch = 0;
-	}
+	suspects += s->suspect != KEYS_NONE;
+	r->settled = (struct replica_settled){
+	    .times = before.times + 1, .at_ms = loop_now_ms(r->loop), .sessions = suspects};
+	TAILQ_FOREACH(s, &r->sessions, entry)
+	if (s->suspect != KEYS_NONE)
+		settle(r, s, known);
+	if (known || suspects == 0) /* a stream that was lost and is back: nobody was promoted */
+		r->settled = before;
+	else
+		log_info("replica settled sessions=%u whole=%u one_class=%u ended=%u reported=%u "
+			 "skipped=%u",
+		    r->settled.sessions, r->settled.whole, r->settled.one_class, r->settled.ended,
+		    r->settled.reported, r->settled.skipped);
 }
 
 void
@@ -78,7 +111,7 @@ replica_keys_cut(struct replica *r)
 
 	TAILQ_FOREACH(s, &r->sessions, entry)
 	if (s->exposed)
-		suspect(s, KEYS_ODD, r->epoch);
+		suspect(s, KEYS_ODD, r->epoch, r->known_boot);
 }
 
 /* Nobody will continue them: an exposed session is ours alone again, but for what was closed. */
@@ -128,7 +161,7 @@ replica_adopt(struct replica *r, struct replica_session *s, const struct mirror_
 	s->gate = *gate = keygate_free(classes);
 	replica_active_join(r, s, m->id);
 	s->open = m->mark.open;
-	suspect(s, KEYS_EVEN, r->copy_epoch);
+	suspect(s, KEYS_EVEN, r->copy_epoch, r->copy_boot);
 	mirror_adopted(r->mirror, m->id);
 	return true;
 }

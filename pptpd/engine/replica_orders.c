@@ -20,7 +20,9 @@ replica_promote(struct replica *r, uint64_t epoch)
 		return;
 	}
 	r->copy_epoch = before;
+	r->copy_boot = r->held_boot;
 	r->knows_boot = false;
+	replica_report_forget(r);
 	if (r->taking) {
 		replica_handover_take(r);
 	} else {
@@ -45,6 +47,7 @@ replica_become_standby(struct replica *r)
 	mirror_clear(r->mirror);
 	r->whole = r->stale = r->failed = r->clean = false;
 	r->held_cut = 0;
+	r->held_boot = 0;
 }
 
 void
@@ -57,6 +60,7 @@ replica_demote(struct replica *r, uint64_t epoch)
 	replica_handover_forget(r);
 	r->active = r->met = false; /* nothing is lost with the stream: no cut */
 	replica_drop(r, NULL);
+	replica_report_keep(r);
 	replica_become_standby(r);
 	replica_changed_state(r, REPLICA_STANDBY);
 }

@@ -86,15 +86,17 @@ replica_set_gate(struct replica *r, struct replica_session *s, struct keygate g)
 void
 replica_queue_record(struct replica *r, struct replica_session *s)
 {
+	const struct replica_session *last = TAILQ_LAST(&r->exports, replica_sessions);
+
 	replica_unqueue(r, s);
-	if (s->open == KEYS_NONE)
+	if (!replica_has_keys(s))
 		return;
 	if (s->exporting) {
 		s->again = true;
 		return;
 	}
 	s->place = REPLICA_RECORD;
-	if (s->short_of_marks)
+	if (s->short_of_marks || (!s->skip && last != NULL && last->skip)) /* those wait */
 		TAILQ_INSERT_HEAD(&r->exports, s, work);
 	else
 		TAILQ_INSERT_TAIL(&r->exports, s, work);
@@ -111,6 +113,7 @@ replica_active_join(struct replica *r, struct replica_session *s, uint64_t id)
 	s->open = KEYS_ALL;
 	s->suspect = KEYS_NONE;
 	s->suspect_epoch = 0;
+	replica_report_reset(s);
 	s->ask = (struct record_mark){0};
 	s->ask_frame = s->asked_ms = s->low_ms = 0;
 	s->ahead = REPLICA_AHEAD;
@@ -178,6 +181,7 @@ replica_renew(struct replica *r, struct replica_session *s, bool fresh)
 		s->on_stream = false;
 		s->open = KEYS_ALL;
 		s->suspect = KEYS_NONE;
+		replica_report_reset(s);
 		replica_set_gate(r, s, keygate_free(KEYS_ALL));
 	}
 	if (replica_streaming(r))
@@ -218,6 +222,7 @@ replica_low(struct replica *r, struct replica_session *s, uint32_t next_seq, uin
 
 	if (!s->member || s->short_of_marks)
 		return;
+	replica_report_regain(s, next_index);
 	measure(s, next_seq, now);
 	s->low_seq = next_seq;
 	s->low_index = next_index;
@@ -345,6 +350,7 @@ replica_exported(struct replica *r, struct replica_session *s, const struct sess
 		replica_queue_record(r, s);
 		goto out;
 	}
+	replica_report_regain(s, record->mppe_tx.index);
 	if (s->open == KEYS_NONE)
 		goto out;
 	s->gate = (struct keygate){.mark_seq = record->mark.seq,
@@ -377,7 +383,7 @@ replica_pump_records(struct replica *r)
 
 	while (replica_streaming(r) &&
 	       (factor == 0 || r->n_exporting + r->records_out < EXPORTS_MAX) &&
-	       (s = TAILQ_FIRST(&r->exports)) != NULL) {
+	       (s = TAILQ_FIRST(&r->exports)) != NULL && replica_report_skip(r, s)) {
 		replica_unqueue(r, s);
 		s->again = false;
 		s->exporting = true;

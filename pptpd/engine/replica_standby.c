@@ -20,6 +20,7 @@ begin(struct replica *r, const struct replica_frame *f)
 
 	if (replica_get_size(f, &size) < 0)
 		return -1;
+	replica_report_heard(r);
 	mirror_begin(r->mirror);
 	r->whole = r->stale = false;
 	r->snapshot_done = 0;

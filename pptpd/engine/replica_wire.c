@@ -23,6 +23,7 @@ enum field_tag {
 	FIELD_EPOCH,
 	FIELD_WHY,
 	FIELD_RELAYED, /* kind, connection, bytes */
+	FIELD_REPORT,  /* boot id, sessions */
 };
 
 const char *
@@ -45,6 +46,7 @@ replica_type_name(uint16_t type)
 	    [REPLICA_TAKEN] = "taken",
 	    [REPLICA_REFUSED] = "refused",
 	    [REPLICA_RELAY] = "relay",
+	    [REPLICA_REPORT] = "report",
 	};
 
 	return type < REPLICA_TYPE_MAX && names[type] != NULL ? names[type] : "?";
@@ -117,7 +119,7 @@ replica_get_hello(const struct replica_frame *f, struct replica_hello *h)
 {
 	struct rd versions = field(f, FIELD_VERSIONS), node = field(f, FIELD_NODE);
 	struct rd role = field(f, FIELD_ROLE), clean = field(f, FIELD_CLEAN);
-	struct rd cut = field(f, FIELD_CUT);
+	struct rd cut = field(f, FIELD_CUT), report = field(f, FIELD_REPORT);
 	size_t n = rd_left(&node);
 
 	memset(h, 0, sizeof *h);
@@ -131,9 +133,14 @@ replica_get_hello(const struct replica_frame *f, struct replica_hello *h)
 	h->clean = rd_u8(&clean) != 0;
 	h->clean_epoch = rd_u64(&clean);
 	h->cut = rd_u64(&cut);
+	h->report_boot = rd_u32(&report);
+	h->report_n = rd_u32(&report);
+	if (!rd_ok(&report)) /* version 1, or nothing to report */
+		h->report_boot = h->report_n = 0;
 	if (!rd_ok(&versions) || !rd_ok(&role) || !rd_ok(&clean) || !rd_ok(&cut))
 		return fail(EBADMSG);
-	if (h->version_min == 0 || h->version_min > h->version_max)
+	if (h->version_min == 0 || h->version_min > h->version_max ||
+	    h->report_n > REPLICA_STANDS_MAX)
 		return fail(EPROTO);
 	for (size_t i = 0; i < n; i++)
 		if (h->node[i] <= ' ' || h->node[i] > '~')
@@ -223,7 +230,9 @@ replica_get_relayed(const struct replica_frame *f, struct replica_relayed *what)
 int
 replica_get_entries(const struct replica_frame *f, struct rd *entries)
 {
-	size_t each = f->type == REPLICA_MARKS ? REPLICA_MARK_LEN : REPLICA_COUNTER_LEN;
+	size_t each = f->type == REPLICA_MARKS    ? REPLICA_MARK_LEN
+		      : f->type == REPLICA_REPORT ? REPLICA_STAND_LEN
+						  : REPLICA_COUNTER_LEN;
 
 	*entries = field(f, FIELD_ENTRIES);
 	return rd_ok(entries) && rd_left(entries) % each == 0 ? 0 : fail(EBADMSG);
@@ -236,6 +245,16 @@ replica_get_mark(struct rd *entries, struct replica_marks_entry *e)
 	e->mark.seq = rd_u32(entries);
 	e->mark.index = rd_u64(entries);
 	e->mark.open = rd_u8(entries);
+}
+
+void
+replica_get_stand(struct rd *entries, struct replica_stand *s)
+{
+	s->id = rd_u64(entries);
+	s->seq = rd_u32(entries);
+	s->index = rd_u64(entries);
+	s->any_acked = rd_u8(entries) != 0;
+	s->acked = rd_u32(entries);
 }
 
 #define COUNTERS_RX_ANY     0x01
@@ -309,6 +328,12 @@ replica_put_hello(struct wr *w, const struct replica_hello *h)
 	wr_u64(w, h->clean_epoch);
 	wr_field_end(w, at);
 	put_u64(w, FIELD_CUT, h->cut);
+	if (h->report_n == 0)
+		return;
+	at = wr_field_begin(w, FIELD_REPORT);
+	wr_u32(w, h->report_boot);
+	wr_u32(w, h->report_n);
+	wr_field_end(w, at);
 }
 
 void
@@ -414,6 +439,16 @@ replica_put_counters(struct wr *w, const struct record_counters *c)
 	wr_u64(w, c->accounting.rx_octets);
 	wr_u64(w, c->accounting.tx_packets);
 	wr_u64(w, c->accounting.tx_octets);
+}
+
+void
+replica_put_stand(struct wr *w, const struct replica_stand *s)
+{
+	wr_u64(w, s->id);
+	wr_u32(w, s->seq);
+	wr_u64(w, s->index);
+	wr_u8(w, s->any_acked);
+	wr_u32(w, s->acked);
 }
 
 void

@@ -35,6 +35,7 @@ enum replica_type {
 	REPLICA_TAKEN,
 	REPLICA_REFUSED,
 	REPLICA_RELAY,
+	REPLICA_REPORT,
 	REPLICA_TYPE_MAX,
 	REPLICA_TYPE_V2 = REPLICA_HANDOVER
 };
@@ -54,7 +55,20 @@ struct replica_hello {
 	bool clean; /* no key at or above a mark was used in silence up to clean_epoch */
 	uint64_t clean_epoch;
 	uint64_t cut; /* active: number of this stream, and of its loss */
+	/* standby: REPORT follows, of so many sessions that it served under this boot id; 0 = none.
+	 * Version 1 knows of no such field. */
+	uint32_t report_boot, report_n;
 };
+
+/* Where a session stood when its engine fell silent: an entry of REPORT. */
+struct replica_stand {
+	uint64_t id;
+	uint32_t seq;   /* no number from here on was used, */
+	uint64_t index; /* nor a key */
+	bool any_acked; /* acked: the newest number that the client has acknowledged to it */
+	uint32_t acked;
+};
+#define REPLICA_STANDS_MAX 65536 /* call ids */
 
 struct replica_size {
 	uint32_t connections, sessions;
@@ -93,10 +107,12 @@ int replica_get_offer(const struct replica_frame *f, struct replica_offer *o);
 int replica_get_epoch(const struct replica_frame *f, uint64_t *epoch); /* of TAKEN */
 int replica_get_why(const struct replica_frame *f, char why[static REPLICA_WHY_MAX]);
 int replica_get_relayed(const struct replica_frame *f, struct replica_relayed *what);
-/* The entries of a MARKS or COUNTERS frame, to be read with the functions below until they end. */
+/* The entries of a MARKS, COUNTERS or REPORT frame, to be read with the functions below until they
+ * end. */
 int replica_get_entries(const struct replica_frame *f, struct rd *entries);
 void replica_get_mark(struct rd *entries, struct replica_marks_entry *e);
 void replica_get_counters(struct rd *entries, struct record_counters *c);
+void replica_get_stand(struct rd *entries, struct replica_stand *s);
 
 /* A frame is begun, gets its fields, and is ended: the length is set then. Overruns make w bad. */
 void replica_frame_begin(struct wr *w, uint16_t type, uint64_t epoch, uint64_t sequence);
@@ -115,10 +131,12 @@ void replica_put_relayed(
 /* Entries are one field, begun and ended like a frame; bytes of an entry, for those who count. */
 #define REPLICA_MARK_LEN    21
 #define REPLICA_COUNTER_LEN 61
+#define REPLICA_STAND_LEN   25
 #define REPLICA_MARKS_MAX   192 /* entries of MARKS: a standby steps all their keys at once */
 uint8_t *replica_entries_begin(struct wr *w);
 void replica_put_mark(struct wr *w, const struct replica_marks_entry *e);
 void replica_put_counters(struct wr *w, const struct record_counters *c);
+void replica_put_stand(struct wr *w, const struct replica_stand *s);
 void replica_entries_end(struct wr *w, uint8_t *at);
 
 #endif

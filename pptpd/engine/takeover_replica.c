@@ -57,6 +57,32 @@ op_counters(void *arg, struct replica_session *r, struct record_counters *c)
 	return session_counters(session_of(r), c);
 }
 
+static bool
+op_stands(void *arg, struct replica_session *r, struct replica_stand *out)
+{
+	struct session *s = session_of(r);
+	struct dp_counters n;
+
+	(void)arg;
+	if (s->dp == NULL)
+		return false;
+	dp_session_counters(s->dp, &n);
+	*out = (struct replica_stand){.id = s->id,
+	    .seq = n.tx_seq,
+	    .index = n.tx_index,
+	    .any_acked = n.any_said_ack,
+	    .acked = n.said_ack};
+	return true;
+}
+
+static void
+op_skip(void *arg, struct replica_session *r, uint32_t seq, uint64_t index)
+{
+	struct engine *e = arg;
+
+	dp_skip(e->dp, session_of(r)->dp, seq, index);
+}
+
 static void
 op_set_gate(void *arg, struct replica_session *r, const struct keygate *g, uint32_t low_water)
 {
@@ -143,6 +169,8 @@ const struct replica_ops takeover_ops = {
     .export = op_export,
     .connection = op_connection,
     .counters = op_counters,
+    .stands = op_stands,
+    .skip = op_skip,
     .set_gate = op_set_gate,
     .committed = op_committed,
     .spent = op_spent,

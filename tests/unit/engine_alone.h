@@ -32,6 +32,11 @@ dp_disarm(struct dataplane *dp, struct dp_session *s)
 {
 }
 
+void
+dp_skip(struct dataplane *dp, struct dp_session *s, uint32_t seq, uint64_t index)
+{
+}
+
 int
 dp_send_frame_at(struct dataplane *dp, struct dp_session *s, uint32_t seq, uint16_t protocol,
     const uint8_t *payload, size_t len)

@@ -263,6 +263,13 @@ dp_export(struct dataplane *dp, struct dp_session *s, uint32_t ahead, uint32_t l
 	s->ahead = ahead;
 }
 
+void
+dp_skip(struct dataplane *dp, struct dp_session *s, uint32_t seq, uint64_t index)
+{
+	s->st.tx_seq = seq;
+	mppe_step(&s->st.tx, index);
+}
+
 /* A packet of these programs: call id, protocol, frame. */
 static inline void
 inject(struct gateway *g, const uint8_t *packet, size_t len)

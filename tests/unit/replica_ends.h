@@ -25,6 +25,8 @@ struct end_session {
 	uint32_t low_water;
 	bool asked, spent, low_said;
 	uint32_t ahead;
+	uint32_t skip_seq, acked; /* skip_seq: of the next export; 0 = nothing to skip */
+	uint64_t skip_index;
 };
 
 struct end_connection {
@@ -88,6 +90,11 @@ end_export(struct end *e, struct end_session *s)
 
 	s->asked = false;
 	e->exports++;
+	if (s->skip_seq != 0) {
+		s->next = s->skip_seq;
+		mppe_step(&s->tx, s->skip_index);
+		s->skip_seq = 0;
+	}
 	s->gate = keygate_limit(g, s->next, s->tx.index, s->ahead);
 	s->low_said = false;
 	r.call.tx_seq = s->next;
@@ -130,6 +137,30 @@ end_op_counters(void *arg, struct replica_session *rs, struct record_counters *c
 	c->tx_seq = s->next;
 	c->rx_index = 77;
 	return s->next % 2 == 1; /* an odd number has moved, in these tests */
+}
+
+static inline bool
+end_op_stands(void *arg, struct replica_session *rs, struct replica_stand *out)
+{
+	const struct end_session *s = (const struct end_session *)rs;
+
+	(void)arg;
+	*out = (struct replica_stand){.id = rs->id,
+	    .seq = s->next,
+	    .index = s->tx.index,
+	    .any_acked = s->acked != 0,
+	    .acked = s->acked};
+	return true;
+}
+
+static inline void
+end_op_skip(void *arg, struct replica_session *rs, uint32_t seq, uint64_t index)
+{
+	struct end_session *s = (struct end_session *)rs;
+
+	(void)arg;
+	s->skip_seq = seq;
+	s->skip_index = index;
 }
 
 static inline void
@@ -250,6 +281,8 @@ end_new(struct loop *l, const char *node, uint32_t boot_id)
 	    .connection = end_op_connection,
 	    .counters = end_op_counters,
 	    .set_gate = end_op_set_gate,
+	    .stands = end_op_stands,
+	    .skip = end_op_skip,
 	    .committed = end_op_committed,
 	    .spent = end_op_spent,
 	    .yield = end_op_yield,

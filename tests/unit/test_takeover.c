@@ -139,6 +139,10 @@ clients_run(struct world *w)
 		}
 		if (c->told)
 			continue;
+		if (chance(w, 10) == 0 && n->s[i].live && n->s[i].gen == c->gen && c->any) {
+			n->s[i].acked = c->last;
+			n->s[i].any_acked = true;
+		}
 		if (chance(w, 25) == 0)
 			control_input(n, i);
 		if (w->calm || !n->s[i].live || n->s[i].gen != c->gen)
@@ -229,6 +233,7 @@ calm(struct world *w)
 	w->crash_at = w->arm_at = 0;
 	w->rate_percent = 10;
 	w->burst = 1;
+	w->n[0].slow = w->n[1].slow = false;
 	memset(w->blocked_ms, 0, sizeof w->blocked_ms);
 	for (unsigned i = 0; i < 2; i++) {
 		sooner(&w->n[i].power_ms, w->now + 20);
@@ -262,6 +267,7 @@ world_new(uint64_t seed)
 
 		*n = (struct node){.w = w, .n = i, .name = names[i], .powered = true};
 		n->engine_ms = n->advert_ms = w->now;
+		n->slow = seed % 5 == i;
 		n->wishes.wants_cut = n->wishes.stale_cut = PAIR_NO_CUT;
 	}
 	return w;
@@ -286,6 +292,7 @@ world_free(struct world *w)
 
 struct sums {
 	uint64_t runs, failed, takeovers, continued, ended, solos, silences, frames;
+	uint64_t reported, skipped;
 	uint64_t handed, refused, unknown;
 	bool quiet;
 	char why[200];
@@ -302,6 +309,9 @@ finish(struct world *w, struct sums *sum, const char *name)
 	sum->solos += w->solos;
 	sum->silences += w->silences;
 	sum->frames += w->frames_sent;
+	sum->reported += w->reported + status_of(&w->n[0]).settled.reported +
+			 status_of(&w->n[1]).settled.reported;
+	sum->skipped += w->skipped;
 	sum->handed += w->handed;
 	sum->refused += w->refused;
 	sum->unknown += w->unknown;
@@ -477,6 +487,21 @@ run_courses(uint64_t seed, struct sums *sum)
 	finish(w, sum, "a course of events");
 }
 
+/* Both serve for a while, and one of them says far more than the other. */
+static void
+run_split(uint64_t seed, struct sums *sum)
+{
+	struct world *w = world_new(seed);
+	struct event events[2] = {
+	    {300, PARTITION, 0, 500 + chance(w, 600)}, {1300 + chance(w, 150), POWER, -1, 0}};
+
+	w->rate_percent = 30 + (unsigned)chance(w, 50);
+	w->n[seed & 1].slow = true;
+	w->n[~seed & 1].slow = false;
+	play(w, events, seed % 4 == 0 ? 2 : 1);
+	finish(w, sum, "a split");
+}
+
 static void
 run_all(uint64_t first, uint64_t seeds, struct sums *sum)
 {
@@ -484,6 +509,8 @@ run_all(uint64_t first, uint64_t seeds, struct sums *sum)
 		run_random(s, sum);
 		if (s % 3 == 0)
 			run_courses(s / 3, sum);
+		if (s % 2 == 0)
+			run_split(s / 2, sum);
 	}
 	run_points(false, seeds > SEEDS, sum);
 	run_points(true, seeds > SEEDS, sum);
@@ -505,8 +532,10 @@ main(int argc, char **argv)
 		first = strtoull(argv[2], NULL, 10);
 	run_all(first, seeds, &sum);
 	printf("# runs=%" PRIu64 " promotions=%" PRIu64 " continued=%" PRIu64 " told=%" PRIu64
-	       " solos=%" PRIu64 " silences=%" PRIu64 " frames=%" PRIu64 "\n",
-	    sum.runs, sum.takeovers, sum.continued, sum.ended, sum.solos, sum.silences, sum.frames);
+	       " solos=%" PRIu64 " silences=%" PRIu64 " reported=%" PRIu64 " skipped=%" PRIu64
+	       " frames=%" PRIu64 "\n",
+	    sum.runs, sum.takeovers, sum.continued, sum.ended, sum.solos, sum.silences,
+	    sum.reported, sum.skipped, sum.frames);
 	printf("# handovers=%" PRIu64 " refused=%" PRIu64 " unknown=%" PRIu64 "\n", sum.handed,
 	    sum.refused, sum.unknown);
 	if (caught) {

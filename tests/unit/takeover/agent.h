@@ -83,6 +83,7 @@ disk_run(struct node *n)
 		return;
 	}
 	n->role = PAIR_ACTIVE;
+	n->ahead = true;
 	engine_promote(n, n->op_epoch);
 }
 
@@ -314,6 +315,9 @@ agent_tick(struct node *n)
 	if (!n->engine_up)
 		return;
 	agent_role(n);
+	if (n->role == PAIR_STANDBY ||
+	    (n->heard.standby && !n->heard.serves && n->w->now - n->heard.ms < FRESH_MS))
+		n->ahead = false;
 	f = facts_of(n);
 	pair_judge(&f, &before, &n->wishes);
 	if (n->role == PAIR_STANDBY && n->op == OP_NONE &&
@@ -349,6 +353,13 @@ become_master(struct node *n)
 	trace(n->w, "%s is master", n->name);
 }
 
+/* Its priority: who was promoted last stands above, until the other is heard as a standby. */
+static int
+standing(const struct node *n)
+{
+	return (n->ahead ? 2 : 0) - (int)n->n;
+}
+
 static void
 vrrp_run(struct world *w)
 {
@@ -360,8 +371,8 @@ vrrp_run(struct world *w)
 			continue;
 		if (hears)
 			n->advert_ms = w->now;
-		if (n->master && hears && i == 1 && o->role == PAIR_ACTIVE)
-			n->master = peer_is_above(o);
+		if (n->master && hears && standing(o) > standing(n))
+			n->master = false;
 		if (!n->master && n->engine_up && w->now >= n->fault_ms &&
 		    w->now - n->advert_ms > DEAD_MS + 11 * i)
 			become_master(n);

@@ -55,6 +55,10 @@ reply(struct esession *s, bool exported)
 static void
 worker_export(struct esession *s, const struct command *c)
 {
+	if (c->skip && (int32_t)(c->skip_seq - s->gre.next) > 0)
+		s->gre.next = c->skip_seq;
+	if (c->skip && c->skip_index > s->tx.index)
+		mppe_step(&s->tx, c->skip_index);
 	s->gate = keygate_limit(&s->gate, s->gre.next, s->tx.index, c->ahead);
 	s->low_water = c->low_water;
 	s->low_said = false;
@@ -121,7 +125,7 @@ worker_run(struct esession *s)
 
 	if (chance(w, 4) != 0)
 		worker_commands(s);
-	if (!s->node->frozen && chance(w, 100) < w->rate_percent)
+	if (!s->node->frozen && chance(w, s->node->slow ? 1000 : 100) < w->rate_percent)
 		for (uint64_t burst = w->burst + chance(w, chance(w, 60) == 0 ? 100 : 2); burst > 0;
 		     burst--)
 			worker_transmit(s, chance(w, 16) != 0);
@@ -322,7 +326,40 @@ op_export(void *arg, struct replica_session *rs, uint32_t ahead, uint32_t low_wa
 
 	note_ahead(arg, rs);
 	s->exports++;
-	command(s, (struct command){.export = true, .ahead = ahead, .low_water = low_water});
+	command(s, (struct command){.export = true,
+		       .ahead = ahead,
+		       .low_water = low_water,
+		       .skip = s->skip,
+		       .skip_seq = s->skip_seq,
+		       .skip_index = s->skip_index});
+	s->skip = false;
+}
+
+static bool
+op_stands(void *arg, struct replica_session *rs, struct replica_stand *out)
+{
+	struct esession *s = (struct esession *)rs;
+
+	(void)arg;
+	*out = (struct replica_stand){.id = s->id,
+	    .seq = s->gre.next,
+	    .index = s->tx.index,
+	    .any_acked = s->any_acked,
+	    .acked = s->acked};
+	return true;
+}
+
+static void
+op_skip(void *arg, struct replica_session *rs, uint32_t seq, uint64_t index)
+{
+	struct esession *s = (struct esession *)rs;
+	struct node *n = arg;
+
+	trace(n->w, "%s: session %u goes on to %u, key %" PRIu64, n->name, s->sid, seq, index);
+	n->w->skipped++;
+	s->skip = true;
+	s->skip_seq = seq;
+	s->skip_index = index;
 }
 
 static void
@@ -434,6 +471,8 @@ static const struct replica_ops engine_ops = {
     .connection = op_connection,
     .counters = op_counters,
     .set_gate = op_set_gate,
+    .stands = op_stands,
+    .skip = op_skip,
     .committed = op_committed,
     .spent = op_spent,
     .yield = op_yield,

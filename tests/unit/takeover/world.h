@@ -73,6 +73,9 @@ struct command { /* main thread -> worker */
 	bool export;
 	struct keygate gate;
 	uint32_t ahead, low_water;
+	bool skip;
+	uint32_t skip_seq;
+	uint64_t skip_index;
 };
 
 struct reply { /* worker -> main thread */
@@ -100,6 +103,10 @@ struct esession {
 	unsigned n_commands, n_replies, exports;
 	uint32_t echo_seen, echo_reply, reply_told; /* told: in the newest record */
 	bool reply_waits;
+	bool skip; /* the next export's */
+	uint32_t skip_seq, acked;
+	uint64_t skip_index;
+	bool any_acked;
 };
 
 struct disk { /* survives a power cut */
@@ -136,6 +143,7 @@ struct node {
 	unsigned n;
 	const char *name;
 	bool powered, engine_up;
+	bool slow; /* it has little to send: in a split brain the other is far ahead */
 	uint64_t engine_ms, power_ms; /* when it comes back */
 	uint32_t boots;
 	struct disk disk;
@@ -156,7 +164,7 @@ struct node {
 	uint64_t take_ms, ready_ms;   /* until then; 0 = not ready */
 	uint64_t relay_ms;            /* relaying ends */
 	/* keepalived */
-	bool master;
+	bool master, ahead; /* ahead: promoted while the peer was not heard; see standing() */
 	uint64_t advert_ms, fault_ms;
 };
 
@@ -212,6 +220,7 @@ struct world {
 	unsigned n_trace;
 	/* what happened, so that a test knows that it tests something */
 	uint64_t takeovers, continued, ended, solos, silences, frames_sent;
+	uint64_t reported, skipped;
 	uint64_t handed, refused, unknown; /* handovers */
 };
 
