@@ -8,6 +8,7 @@
  *   agent.c           life cycle, words about mastership, keepalived's death, transitions
  *   agent_steps.c     what each step does
  *   agent_health.c    the tick: facts, verdict, track file, reconciliation
+ *   agent_crash.c     crashes of the two engines, and what they had in hand
  *   agent_flap.c      failures and moves that are too many; word of links that change
  *   agent_files.c     changed files, and the children that carry them
  *   agent_link.c      keeps `hagent link` running
@@ -24,6 +25,7 @@
 
 #include "common/answer.h"
 #include "common/answer_client.h"
+#include "common/crash.h"
 #include "hagent/arp.h"
 #include "hagent/child.h"
 #include "hagent/flap.h"
@@ -116,6 +118,16 @@ struct agent_replica {
 	int holds_goal;            /* of the child under way */
 	uint64_t trouble_since_ms; /* 0 = there is none */
 	char trouble[120];
+};
+
+struct agent_crash {
+	char path[PATH_MAX], peer_path[PATH_MAX];
+	ino_t inode; /* of the file as it was read last */
+	struct timespec at;
+	struct crashes ours, peers;
+	unsigned version, told; /* of both; as the engine knows them */
+	bool telling;
+	uint64_t uptime_ms, again_ms;
 };
 
 struct agent_files {
@@ -254,6 +266,7 @@ struct agent {
 	uint64_t
 	    odd_since_ms; /* since when role and address contradict each other; 0 = they agree */
 	uint64_t repaired_ms;
+	struct agent_crash crash;
 	struct flap_times moves; /* automatic ones */
 	struct flap flap;
 	struct flap_verdict flap_verdict;
@@ -303,6 +316,13 @@ void agent_keepalived_look(struct agent *a);    /* holds its process if there is
 void agent_links_look(struct agent *a);         /* judges at once what our links are now */
 /* Of two that are equally bad one stays: who serves, else the higher epoch, else the first name. */
 bool agent_is_senior(const struct agent *a);
+
+/* agent_crash.c */
+void agent_crash_init(struct agent *a);
+void agent_crash_look(struct agent *a);
+void agent_crash_heard(struct agent *a, const json_t *hello);
+void agent_crash_hello(const struct agent *a, json_t *o);
+json_t *agent_crash_json(const struct agent *a); /* of the last hour, for status; new reference */
 
 /* agent_flap.c */
 void agent_flap_init(struct agent *a);

@@ -41,6 +41,7 @@ hello_json(const struct agent *a)
 	json_object_set_new(o, "maintenance", json_boolean(a->maintenance.on));
 	agent_replica_hello(a, o);
 	agent_flap_hello(a, o);
+	agent_crash_hello(a, o);
 	return o;
 }
 
@@ -124,6 +125,7 @@ run_status(struct answer_request *r, json_t *args, void *arg)
 	json_object_set_new(o, "problems", problems_json(a));
 	json_object_set_new(o, "moves", json_integer(agent_moves(a)));
 	json_object_set_new(o, "flap", agent_flap_json(a));
+	json_object_set_new(o, "crashes", agent_crash_json(a));
 	json_object_set_new(o, "maintenance",
 	    a->maintenance.on ? json_integer((json_int_t)a->maintenance.since) : json_null());
 	json_object_set_new(o, "move", agent_move_json(a));
@@ -200,6 +202,7 @@ run_peer(struct answer_request *r, json_t *args, void *arg)
 		answer_error(r, "bad-report", "want path, up, and hello or error");
 		return;
 	}
+	agent_crash_heard(a, json_object_get(args, "hello"));
 	agent_replica_look(a);
 	answer_ok(r, hello_json(a));
 }

@@ -460,6 +460,7 @@ agent_health_init(struct agent *a)
 	    .sync_if = a->us->sync_if,
 	};
 	agent_flap_init(a);
+	agent_crash_init(a);
 	timer_init(&a->tick, a->loop, tick_cb, a);
 	timer_set(&a->tick, 0);
 }

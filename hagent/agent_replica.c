@@ -486,6 +486,7 @@ look_cb(void *arg)
 	struct agent_replica *r = &a->replica;
 
 	timer_set(&r->look, LOOK_MS);
+	agent_crash_look(a);
 	if (!r->asking)
 		r->asking =
 		    answer_client_call(r->asks, "replica", NULL, ANSWER_MS, status_done, a) != 0;

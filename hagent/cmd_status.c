@@ -286,13 +286,26 @@ show_transition(const json_t *s)
 	    text_of(t, "detail"));
 }
 
-/* What keeps a gateway where it is, or down, although something else would move it. */
+/* What crashed; what keeps a gateway where it is, or down, although something else would move it.
+ */
 static void
-show_hold(const json_t *s)
+show_trouble(const json_t *s)
 {
 	const json_t *peer = json_object_get(s, "peer");
 	const char *why = text_of(json_object_get(s, "flap"), "why");
+	json_t *crash;
+	size_t i;
 
+	json_array_foreach(json_object_get(s, "crashes"), i, crash)
+	{
+		char at[25];
+
+		journal_time(number_of(crash, "at"), at);
+		printf(
+		    "%-12s pptpd's engine on %s at %s: %s, %zu sessions or connections in hand\n",
+		    "crash", text_of(crash, "node"), at, text_of(crash, "cause"),
+		    json_array_size(json_object_get(crash, "ids")));
+	}
 	if (*why)
 		printf("%-12s %s\n", "holds", why);
 	if (*text_of(peer, "hold") && is_set(peer, "fresh"))
@@ -308,7 +321,7 @@ show_problems(const json_t *s, const json_t *files)
 	size_t i;
 	json_t *p;
 
-	show_hold(s);
+	show_trouble(s);
 	if (strcmp(text_of(s, "verdict"), "unfit") == 0)
 		printf("verdict      this gateway must not be MASTER now\n");
 	json_array_foreach(problems, i, p) printf("wrong (%s)%*s %s. What to do: %s.\n",

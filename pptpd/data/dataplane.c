@@ -314,6 +314,7 @@ dp_attach(struct dataplane *dp, const struct dp_session_config *c)
 	s->peer_ip = c->peer_ip;
 	s->local_ip = c->local_ip;
 	s->owner = c->owner;
+	s->id = c->id;
 	s->worker[HALF_RX] = s->worker[HALF_TX] = worker;
 	for (unsigned half = 0; half < HALVES; half++)
 		s->late[half] = (struct late){.session = s, .half = (enum half)half};
@@ -509,10 +510,15 @@ dp_detach(struct dataplane *dp, struct dp_session *s)
 static int
 start_threads(struct dataplane *dp)
 {
+	/* A worker's own fall is its own: the handler notes which one it was (pptpd/priv/crumb.h).
+	 */
+	static const int deadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP};
 	sigset_t all, old;
 	int error = 0;
 
 	sigfillset(&all);
+	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
+		sigdelset(&all, deadly[i]);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (error == 0 && dp->started < dp->config.workers) {
 		error = pthread_create(

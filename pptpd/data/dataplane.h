@@ -15,6 +15,7 @@
 
 #include "common/loop.h"
 #include "pptpd/crypto/mppe.h"
+#include "pptpd/data/crumb.h"
 #include "pptpd/data/keygate.h"
 
 #define DP_WORKERS_MAX 16
@@ -32,8 +33,9 @@ struct dp_config {
 	uint32_t reorder_timeout_us;
 	uint32_t ack_delay_us;
 	uint16_t tun_mtu;
-	uint32_t bind_ip; /* source address of our GRE, host order; 0 = per session (local_ip of
-			     attach) */
+	uint32_t bind_ip;     /* source address of our GRE, host order; 0 = per session (local_ip of
+				 attach) */
+	struct crumb *crumbs; /* [workers]: what each has in hand; NULL = nobody looks */
 };
 
 struct dp_state;
@@ -75,6 +77,7 @@ struct dp_state {
 };
 
 struct dp_session_config {
+	uint64_t id;      /* for the breadcrumbs */
 	uint16_t call_id; /* ours: what the client's GRE bears; unique in the daemon */
 	uint16_t peer_call_id;
 	uint32_t peer_ip, local_ip; /* outer addresses, host order */

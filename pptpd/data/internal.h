@@ -147,6 +147,7 @@ struct late {
 
 struct dp_session {
 	/* Identity. */
+	uint64_t id;
 	uint16_t call_id, peer_call_id;
 	uint32_t peer_ip, local_ip;
 	unsigned worker[HALVES];
@@ -303,6 +304,7 @@ struct worker {
 	struct dataplane *dp; /* main thread's use only */
 	unsigned index;
 	const struct dp_config *config;
+	struct crumb *crumb; /* NULL = nobody looks */
 	int gre_fd, tun_fd, epoll_fd;
 	_Atomic bool stop;
 	struct ring orders, notes;

@@ -389,6 +389,7 @@ rx_input(struct worker *w, const uint8_t *packet, size_t len)
 		tally_drop(&s->rx.tally, DP_DROP_FOREIGN_PEER);
 		return;
 	}
+	crumb_set(w->crumb, s->id);
 	tally_set(&s->rx.tally.last_ms, w->now_us / 1000);
 	if (h.has_ack) {
 		atomic_store_explicit(&s->said_ack, SAID_ACK | h.ack, memory_order_relaxed);

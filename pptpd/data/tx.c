@@ -106,6 +106,7 @@ tx_input(struct worker *w, uint8_t *packet, size_t len)
 		tally_drop(&w->tally, DP_DROP_NO_ROUTE);
 		return;
 	}
+	crumb_set(w->crumb, s->id);
 	if (!s->tx.armed) {
 		tally_drop(&s->tx.tally, DP_DROP_NOT_UP);
 		return;

@@ -45,6 +45,7 @@ worker_init(struct worker *w, const struct dp_config *c, unsigned index)
 {
 	w->index = index;
 	w->config = c;
+	w->crumb = c->crumbs != NULL ? &c->crumbs[index] : NULL;
 	w->gre_fd = c->gre_fds[index];
 	w->tun_fd = c->tun_fds[index];
 	w->late_tail = &w->late_head;
@@ -152,6 +153,8 @@ obey(struct worker *w, struct order *o)
 {
 	struct dp_session *s = o->session;
 
+	if (s != NULL)
+		crumb_set(w->crumb, s->id);
 	switch ((enum order_kind)o->kind) {
 	case ORDER_ATTACH:
 		attach(w, s, (enum half)o->half);
@@ -212,6 +215,15 @@ run_orders(struct worker *w)
 	ring_rewake(&w->orders);
 }
 
+static struct dp_session *
+in_hand(struct worker *w, const struct due *d)
+{
+	struct dp_session *s = d->owner;
+
+	crumb_set(w->crumb, s->id);
+	return s;
+}
+
 void
 worker_run_due(struct worker *w)
 {
@@ -220,13 +232,13 @@ worker_run_due(struct worker *w)
 	if (relay_silent(w))
 		return;
 	while ((d = due_pop(&w->gaps, w->now_us)) != NULL)
-		rx_gap_due(w, d->owner);
+		rx_gap_due(w, in_hand(w, d));
 	while ((d = due_pop(&w->acks, w->now_us)) != NULL)
-		rx_ack_due(w, d->owner);
+		rx_ack_due(w, in_hand(w, d));
 	while ((d = due_pop(&w->steps, w->now_us)) != NULL)
-		catchup_due(w, d->owner);
+		catchup_due(w, in_hand(w, d));
 	while ((d = due_pop(&w->holds, w->now_us)) != NULL)
-		send_held_due(w, d->owner);
+		send_held_due(w, in_hand(w, d));
 }
 
 static void
@@ -290,6 +302,7 @@ turn(struct worker *w)
 	worker_run_due(w);
 	outbox_flush(&w->outbox);
 	ring_kick(&w->notes);
+	crumb_set(w->crumb, 0);
 	if ((ready[SOURCE_GRE] & EPOLLHUP) != 0)
 		unwatch(w, w->gre_fd, "gre");
 	if ((ready[SOURCE_TUN] & (EPOLLHUP | EPOLLERR)) != 0)
@@ -304,6 +317,7 @@ worker_run(void *worker)
 
 	snprintf(name, sizeof(name), "data%u", w->index);
 	prctl(PR_SET_NAME, name);
+	crumb_begin(w->crumb);
 	read_clock(w);
 	while (!atomic_load_explicit(&w->stop, memory_order_acquire))
 		turn(w);

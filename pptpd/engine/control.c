@@ -173,6 +173,7 @@ cmd_status(struct answer_request *r, json_t *args, void *arg)
 	json_object_set_new(
 	    o, "users", json_integer((json_int_t)secrets_count(e->config->secrets)));
 	json_object_set_new(o, "replica", json_replica(e));
+	json_object_set_new(o, "suspects", suspects_json(e));
 	json_object_set_new(o, "totals",
 	    json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "accepted",
 		(json_int_t)e->stats.accepted, "refused", (json_int_t)e->stats.refused_connections,
@@ -545,6 +546,18 @@ cmd_silent(struct answer_request *r, json_t *args, void *arg)
 	    "the stream is not cut, or not for the time that this names");
 }
 
+/* {"crashes":[...]}: see suspects.h */
+static void
+cmd_suspect(struct answer_request *r, json_t *args, void *arg)
+{
+	struct engine *e = arg;
+
+	if (suspects_tell(e, json_object_get(args, "crashes")) < 0)
+		answer_error(r, "bad-request", "want crashes: [{at, node, cause, ids}]");
+	else
+		answer_ok(r, suspects_json(e));
+}
+
 static const struct answer_command commands[] = {
     {"status", cmd_status},
     {"replica", cmd_replica},
@@ -556,6 +569,7 @@ static const struct answer_command commands[] = {
     {"kick", cmd_kick},
     {"reload", cmd_reload},
     {"promote", cmd_promote},
+    {"suspect", cmd_suspect},
     {"demote", cmd_demote},
     {"expect", cmd_expect},
     {"handover", cmd_handover},

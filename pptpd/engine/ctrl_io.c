@@ -255,7 +255,9 @@ ctrl_got(struct ctrl *c, const uint8_t *bytes, size_t len)
 	c->last_rx_ms = loop_now_ms(c->engine->loop);
 	c->echo_pending = false;
 	c->reading = true;
+	crumb_set(c->engine->crumb, c->id);
 	rc = pptp_framer_feed(&c->framer, bytes, len, ctrl_on_message, c);
+	crumb_set(c->engine->crumb, 0);
 	c->reading = false;
 	if (c->gone)
 		return;

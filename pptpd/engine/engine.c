@@ -16,6 +16,7 @@
 #include "pptpd/engine/ctrl.h"
 #include "pptpd/engine/session.h"
 #include "pptpd/engine/takeover.h"
+#include "pptpd/priv/crumb.h"
 
 #define STOP_GRACE_MS 500 /* for what is being said when we are told to stop */
 /* Descriptors for all else: workers, the control socket's clients, what one turn may bring. */
@@ -255,6 +256,7 @@ start_data_plane(struct engine *e, const struct priv_start *s)
 	    .ack_delay_us = conf->ack_delay_ms * 1000,
 	    .tun_mtu = (uint16_t)conf->mtu,
 	    .bind_ip = s->bind_ip,
+	    .crumbs = e->crumbs != NULL ? &e->crumbs->slots[CRUMB_MAIN + 1] : NULL,
 	};
 
 	memcpy(c.gre_fds, s->gre_fds, sizeof c.gre_fds);
@@ -352,6 +354,18 @@ engine_fini(struct engine *e)
 	engine_config_unref(e->config);
 }
 
+/* From here on the monitor can tell what we had in hand. */
+static int
+leave_crumbs(struct engine *e, int fd)
+{
+	e->crumbs = crumb_take(fd);
+	if (e->crumbs == NULL)
+		return -1;
+	e->crumb = &e->crumbs->slots[CRUMB_MAIN];
+	crumb_begin(e->crumb);
+	return crumb_watch(e->crumbs);
+}
+
 int
 engine_run(void)
 {
@@ -364,6 +378,8 @@ engine_run(void)
 		goto out;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
+	if (leave_crumbs(e, s.crumbs_fd) < 0)
+		log_warn("a crash will not tell what it had in hand error=\"%s\"", strerror(errno));
 	(void)gethostname(e->host, sizeof e->host - 1);
 	json_object_seed(0); /* reads the random device: impossible later */
 	if ((e->loop = loop_new()) == NULL || sandbox_engine() < 0) {

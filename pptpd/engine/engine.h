@@ -21,8 +21,10 @@
 #include "pptpd/conf/settings.h"
 #include "pptpd/data/dataplane.h"
 #include "pptpd/ppp/ppp.h"
+#include "pptpd/engine/suspects.h"
 #include "pptpd/priv/priv.h"
 
+struct crumb_page;
 struct ctrl;
 struct mirror_session;
 struct rekeyer;
@@ -106,6 +108,9 @@ struct engine {
 	struct log_limit *limit; /* for what input causes, by peer address */
 	struct log_limit *quiet; /* likewise, for calls that come and go without a login */
 	struct engine_stats stats;
+	struct crumb_page *crumbs; /* shared with the monitor */
+	struct crumb *crumb;       /* the main thread's, NULL = nobody looks */
+	struct suspects suspects;
 };
 
 /* Runs the engine on PRIV_FD until the end; returns the exit status. */

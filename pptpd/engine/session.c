@@ -62,7 +62,7 @@ const char *
 session_end_name(enum session_end end)
 {
 	static const char *const names[] = {"call-clear", "control-lost", "kicked", "replaced",
-	    "maxconnect", "demoted", "shutdown", "resources", "stale"};
+	    "maxconnect", "demoted", "shutdown", "resources", "stale", "suspect"};
 
 	if (end < END_CALL_CLEAR)
 		return ppp_cause_name((enum ppp_cause)end);
@@ -130,7 +130,7 @@ say_disconnect(struct session *s)
 	struct pptp_message m = {.type = PPTP_CDN, .call_id = s->call_id, .result = CDN_REQUEST};
 
 	if (s->end == END_KICKED || s->end == END_SHUTDOWN || s->end == END_REPLACED ||
-	    s->end == END_MAXCONNECT)
+	    s->end == END_MAXCONNECT || s->end == END_SUSPECT)
 		m.result = CDN_ADMIN;
 	else if (s->end == END_RESOURCES) {
 		m.result = CDN_GENERAL;
@@ -435,7 +435,8 @@ session_new(struct ctrl *c, const struct pptp_message *ocrq)
 	s->started_wall_ms = wall_now_ms();
 	snprintf(s->identity.acct_id, sizeof s->identity.acct_id, "%08x%08x", e->boot_id,
 	    (uint32_t)s->id);
-	s->dp = dp_attach(e->dp, &(struct dp_session_config){.call_id = s->call_id,
+	s->dp = dp_attach(e->dp, &(struct dp_session_config){.id = s->id,
+				     .call_id = s->call_id,
 				     .peer_call_id = s->peer_call_id,
 				     .peer_ip = s->peer_ip,
 				     .local_ip = c->tcp.local_ip,

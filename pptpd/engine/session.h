@@ -33,7 +33,8 @@ enum session_end {   /* why a session ended; session_end_name() */
 	END_DEMOTED,
 	END_SHUTDOWN,
 	END_RESOURCES,
-	END_STALE, /* it may not use its keys, and did not get new ones */
+	END_STALE,   /* it may not use its keys, and did not get new ones */
+	END_SUSPECT, /* in hand at two crashes: suspects.h */
 	END_MAX
 };
 

@@ -211,8 +211,10 @@ data_frame(void *arg, void *owner, uint16_t protocol, const uint8_t *payload, si
 	(void)arg;
 	if (s->call.state != CALL_ESTABLISHED)
 		return;
+	crumb_set(s->engine->crumb, s->id);
 	rekey_frame(s, protocol, payload, len);
 	ppp_input(s->ppp, protocol, payload, len);
+	crumb_set(s->engine->crumb, 0);
 }
 
 static void
@@ -222,8 +224,11 @@ data_unknown(void *arg, void *owner, uint16_t protocol, const uint8_t *payload, 
 	struct session *s = owner;
 
 	(void)arg;
-	if (s->call.state == CALL_ESTABLISHED)
-		ppp_unknown_protocol(s->ppp, protocol, payload, len, was_encrypted);
+	if (s->call.state != CALL_ESTABLISHED)
+		return;
+	crumb_set(s->engine->crumb, s->id);
+	ppp_unknown_protocol(s->ppp, protocol, payload, len, was_encrypted);
+	crumb_set(s->engine->crumb, 0);
 }
 
 /* A report that was on its way when the keys changed is of no use; another one follows. */

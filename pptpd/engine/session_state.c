@@ -131,7 +131,8 @@ attach_unkeyed(struct session *s, const struct mirror_session *m, const struct s
 		st.rx_seq = r->call.rx_seq;
 		st.rx_any = r->call.rx_any;
 	}
-	return dp_attach(s->engine->dp, &(struct dp_session_config){.call_id = s->call_id,
+	return dp_attach(s->engine->dp, &(struct dp_session_config){.id = s->id,
+					    .call_id = s->call_id,
 					    .peer_call_id = s->peer_call_id,
 					    .peer_ip = s->peer_ip,
 					    .local_ip = s->ctrl->tcp.local_ip,
@@ -159,7 +160,8 @@ attach(struct session *s, const struct mirror_session *m, const struct session_r
 
 	record_get_key(&st.tx, &r->mppe_tx);
 	record_get_key(&st.rx, &r->mppe_rx);
-	dp = dp_attach(s->engine->dp, &(struct dp_session_config){.call_id = s->call_id,
+	dp = dp_attach(s->engine->dp, &(struct dp_session_config){.id = s->id,
+					  .call_id = s->call_id,
 					  .peer_call_id = s->peer_call_id,
 					  .peer_ip = s->peer_ip,
 					  .local_ip = s->ctrl->tcp.local_ip,

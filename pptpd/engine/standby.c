@@ -62,8 +62,12 @@ own_address(struct engine *e, const struct mirror_session *m)
 void
 standby_session(void *arg, const struct mirror_session *m)
 {
-	own_call(arg, m);
-	own_address(arg, m);
+	struct engine *e = arg;
+
+	crumb_set(e->crumb, m->id);
+	own_call(e, m);
+	own_address(e, m);
+	crumb_set(e->crumb, 0);
 }
 
 void

@@ -177,13 +177,17 @@ continue_session(struct takeover *t, const struct mirror_session *m)
 	struct ctrl *c;
 	bool fill = false;
 
-	if ((c = connection_of(t, m, &fill)) != NULL &&
+	crumb_set(t->engine->crumb, m->id);
+	errno = ECANCELED;
+	if (suspects_count(t->engine, m->connection) < SUSPECTS_CRASHES &&
+	    (c = connection_of(t, m, &fill)) != NULL &&
 	    (s = session_continue(c, m, may_fill(t, fill))) == NULL) {
 		int error = errno;
 
 		drop_connection(c);
 		errno = error;
 	}
+	crumb_set(t->engine->crumb, 0);
 	if (s == NULL) {
 		t->failed++;
 		standby_gone(t->engine, m);
@@ -192,6 +196,10 @@ continue_session(struct takeover *t, const struct mirror_session *m)
 		return;
 	}
 	standby_release(t->engine, m);
+	if (suspects_close(s)) {
+		t->failed++;
+		return;
+	}
 	t->continued += !rekey_busy(s);
 	t->stale += rekey_busy(s) && m->stale;
 	t->spent += rekey_busy(s) && !m->stale;

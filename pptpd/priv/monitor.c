@@ -113,7 +113,7 @@ static int
 send_start(struct monitor *m)
 {
 	struct priv_msg msg = {.type = PRIV_START};
-	int fds[4 + 2 * DP_WORKERS_MAX], rc, files = priv_files_pack(&m->conf.files);
+	int fds[5 + 2 * DP_WORKERS_MAX], rc, files = priv_files_pack(&m->conf.files);
 	size_t n = 0;
 
 	priv_files_fini(&m->conf.files);
@@ -128,6 +128,7 @@ send_start(struct monitor *m)
 	fds[n++] = m->control_fd;
 	fds[n++] = files;
 	fds[n++] = m->replica_fd;
+	fds[n++] = m->crumbs_fd;
 	if (msg.start.steering)
 		fds[n++] = m->steer_fd;
 	memcpy(&fds[n], m->gre_fds, m->workers * sizeof(int));
@@ -290,6 +291,7 @@ watchdog_cb(void *arg)
 	case WATCHDOG_KILL:
 		log_warn("engine does not answer, killing it pid=%d silent_ms=%u", (int)m->engine,
 		    WATCHDOG_TICKS * WATCHDOG_TICK_MS);
+		m->hung = true;
 		kill(m->engine, SIGKILL);
 		timer_cancel(&m->watchdog_timer);
 		break;
@@ -348,6 +350,48 @@ signal_cb(int signo, void *arg)
 	default:
 		stop(m, signo);
 	}
+}
+
+/*
+ * What it died of if that is a crash: a signal that its own doing brought about, the watchdog, an
+ * end in disorder. Not one that somebody killed: that says nothing of what it had in hand. False:
+ * it is none.
+ */
+static bool
+crash_cause(const struct monitor *m, char out[static CRASH_WORD])
+{
+	int status = m->engine_status;
+
+	if (m->hung)
+		snprintf(out, CRASH_WORD, "hung");
+	else if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && WTERMSIG(status) != SIGTERM)
+		snprintf(out, CRASH_WORD, "signal-%d", WTERMSIG(status));
+	else if (WIFEXITED(status) && WEXITSTATUS(status) != 0 && !m->stopping)
+		snprintf(out, CRASH_WORD, "exit-%d", WEXITSTATUS(status));
+	else
+		return false;
+	return true;
+}
+
+/* Before we end: the agent tells the engines of both gateways. */
+static void
+report_crash(const struct monitor *m)
+{
+	struct crash c = {.at = (int64_t)wall_now_ms()};
+	char line[CRASH_LINE_MAX];
+	struct crashes all;
+
+	if (!crash_cause(m, c.cause))
+		return;
+	snprintf(c.node, sizeof(c.node), "%s", m->o->node);
+	crumb_read(m->crumbs, m->hung, &c);
+	line[crash_format(&c, line) - 1] = '\0';
+	log_warn("engine crashed cause=%s had_in_hand=%s", c.cause, strrchr(line, ' ') + 1);
+	if (crash_load(m->crash_path, &all) < 0)
+		all.n = 0;
+	crash_add(&all, &c);
+	if (crash_save(m->crash_path, &all) < 0)
+		log_warn("crash not recorded path=%s error=\"%m\"", m->crash_path);
 }
 
 static int
@@ -434,6 +478,7 @@ serve(struct monitor *m)
 	while (
 	    !m->socket_ended && handle_packet(m) > 0) /* its last words: silent closes, logouts */
 		;
+	report_crash(m);
 	return exit_status(m);
 }
 

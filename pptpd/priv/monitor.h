@@ -19,6 +19,7 @@
 #include "common/loop.h"
 #include "pptpd/conf/settings.h"
 #include "pptpd/priv/calls.h"
+#include "pptpd/priv/crumb.h"
 #include "pptpd/priv/monitor_verbs.h"
 #include "pptpd/priv/netlink.h"
 #include "pptpd/priv/priv.h"
@@ -48,10 +49,11 @@ struct monitor {
 	/* in the file system; emptied when not (or no longer) ours to remove */
 	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	char replica_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	char pid_path[PATH_MAX], wtmp_path[PATH_MAX];
+	char pid_path[PATH_MAX], wtmp_path[PATH_MAX], crash_path[PATH_MAX];
 	int pid_fd; /* locked while we live */
 	/* the engine's: closed here once it has them */
-	int control_fd, replica_fd, steer_fd, gre_fds[DP_WORKERS_MAX], tun_fds[DP_WORKERS_MAX];
+	int control_fd, replica_fd, crumbs_fd, steer_fd, gre_fds[DP_WORKERS_MAX],
+	    tun_fds[DP_WORKERS_MAX];
 	unsigned workers;
 	/* ours */
 	struct netlink netlink;
@@ -70,6 +72,8 @@ struct monitor {
 	pid_t engine;
 	int engine_status;
 	bool reaped, stopping, socket_ended;
+	bool hung;                 /* killed by the watchdog */
+	struct crumb_page *crumbs; /* what it has in hand */
 	struct priv_queue out;
 	/* the loop's */
 	struct loop *loop;

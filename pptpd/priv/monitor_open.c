@@ -321,16 +321,22 @@ end_orphans(const struct monitor *m)
 int
 monitor_open(struct monitor *m)
 {
-	m->pid_fd = m->control_fd = m->replica_fd = m->steer_fd = m->listen_fd = m->announce_fd =
-	    m->netlink.fd = -1;
+	m->pid_fd = m->control_fd = m->replica_fd = m->crumbs_fd = m->steer_fd = m->listen_fd =
+	    m->announce_fd = m->netlink.fd = -1;
 	for (unsigned i = 0; i < DP_WORKERS_MAX; i++)
 		m->gre_fds[i] = m->tun_fds[i] = -1;
 	m->listen_ip = m->conf.settings->listen;
 	raise_descriptor_limit();
 	if (find_user(m) < 0 ||
 	    below_root(m, m->wtmp_path, sizeof(m->wtmp_path), "/var/log/wtmp") < 0 ||
+	    below_root(m, m->crash_path, sizeof(m->crash_path), CRASH_PATH) < 0 ||
 	    make_run_folder(m) < 0 || open_pid_file(m) < 0 || open_sockets(m) < 0)
 		return -1;
+	m->crumbs = crumb_make(&m->crumbs_fd);
+	if (m->crumbs == NULL) {
+		log_warn("cannot share memory with the engine error=\"%m\"");
+		return -1;
+	}
 	if (open_tun(m) < 0 || open_gre(m) < 0 || set_addresses(m) < 0)
 		return -1;
 	end_orphans(m);
@@ -350,6 +356,7 @@ monitor_close_engine_fds(struct monitor *m)
 {
 	close_fd(&m->control_fd);
 	close_fd(&m->replica_fd);
+	close_fd(&m->crumbs_fd);
 	close_fd(&m->steer_fd);
 	for (unsigned i = 0; i < DP_WORKERS_MAX; i++) {
 		close_fd(&m->gre_fds[i]);
@@ -372,6 +379,7 @@ monitor_close(struct monitor *m)
 			netlink_proxy_delete(&m->netlink, slot->value, (uint32_t)slot->key);
 	}
 	table_fini(&m->routes);
+	crumb_free(m->crumbs);
 	netlink_networks_fini(&m->networks);
 	close_fd(&m->announce_fd);
 	netlink_close(&m->netlink);

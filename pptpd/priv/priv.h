@@ -66,6 +66,7 @@ struct priv_start {
 	int steer_map_fd; /* -1 = none */
 	int control_fd;   /* listening UNIX socket */
 	int replica_fd; /* likewise: the peer's engine, by way of `hagent link` or `hagent serve` */
+	int crumbs_fd;  /* see crumb.h */
 	uint32_t bind_ip;
 	struct priv_files files;
 };

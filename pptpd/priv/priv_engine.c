@@ -49,10 +49,11 @@ struct priv {
 static void
 take_fds(struct priv_start *s, const struct priv_msg *m, const int *fds)
 {
-	size_t at = 3;
+	size_t at = 4;
 
 	s->control_fd = fds[0];
 	s->replica_fd = fds[2];
+	s->crumbs_fd = fds[3];
 	s->steer_map_fd = m->start.steering ? fds[at++] : -1;
 	for (unsigned i = 0; i < DP_WORKERS_MAX; i++)
 		s->gre_fds[i] = s->tun_fds[i] = -1;

@@ -248,7 +248,7 @@ size_t
 priv_msg_fds(const struct priv_msg *m)
 {
 	if (m->type == PRIV_START)
-		return 3u + m->start.steering + 2u * m->start.workers;
+		return 4u + m->start.steering + 2u * m->start.workers;
 	return rows[m->type].fds;
 }
 

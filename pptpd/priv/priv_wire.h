@@ -20,9 +20,10 @@
 
 enum priv_type {
 	/* monitor to engine */
-	PRIV_START = 1, /* control, files, replica, [steering map], GRE sockets, TUN queues */
-	PRIV_ACCEPTED,  /* the connection */
-	PRIV_FILES,     /* a memory file */
+	PRIV_START =
+	    1, /* control, files, replica, crumbs, [steering map], GRE sockets, TUN queues */
+	PRIV_ACCEPTED, /* the connection */
+	PRIV_FILES,    /* a memory file */
 	PRIV_STOP,
 	PRIV_REPLY,
 	PRIV_REPLY_FD, /* what the verb made */

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "pptpd/engine/control.c"
+#include "pptpd/engine/suspects.c"
 
 static struct engine eng;
 static json_t *answer; /* the last one; NULL = an error */
@@ -54,6 +55,13 @@ dp_drop_name(enum dp_drop d)
 
 	snprintf(name, sizeof name, "a-reason-to-drop-%d", d);
 	return name;
+}
+
+void
+session_close(struct session *s, enum session_end end, bool tell)
+{
+	s->call.state = CALL_CLOSED;
+	s->end = end;
 }
 
 /* As a hostile client would have it: every counter is large. */
@@ -382,6 +390,29 @@ test_kick(void **state)
 	json_decref(u);
 }
 
+static void
+test_suspects(void **state)
+{
+	json_t *o = json_pack("{s:[{s:I,s:s,s:s,s:[i]},{s:I,s:s,s:s,s:[i]}]}", "crashes", "at",
+	    (json_int_t)wall_now_ms() - 9000, "node", "gw1", "cause", "hung", "ids", 77, "at",
+	    (json_int_t)wall_now_ms() - 5000, "node", "gw2", "cause", "signal-6", "ids", 77);
+
+	add_session(1, "u");
+	add_session(2, "v");
+	eng.by_call[1]->id = 76;
+	eng.by_call[2]->id = 77;
+	cmd_suspect(NULL, o, &eng);
+	assert_int_equal(json_integer_value(json_object_get(answer, "crashes")), 2);
+	assert_int_equal(json_integer_value(json_object_get(answer, "closed")), 1);
+	assert_int_equal(eng.by_call[2]->end, END_SUSPECT);
+	assert_int_not_equal(eng.by_call[1]->call.state, CALL_CLOSED);
+	json_object_del(o, "crashes");
+	errors = 0;
+	cmd_suspect(NULL, o, &eng);
+	assert_int_equal(errors, 1);
+	json_decref(o);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 /* ---- the replica ---- */
@@ -534,6 +565,7 @@ main(void)
 	    TEST(test_pages),
 	    TEST(test_pages_of_long_names),
 	    TEST(test_kick),
+	    TEST(test_suspects),
 	    TEST(test_the_copy_is_listed),
 	    TEST(test_replica_status),
 	    TEST(test_orders),

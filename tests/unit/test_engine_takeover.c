@@ -332,11 +332,97 @@ test_the_end_of_a_call_reaches_the_copy(void **state)
 	assert_int_equal(pool_used(gw[1].e.pool), 0);
 }
 
+/* ---- in hand at crashes ---- */
+
+static int
+tell_crashes(unsigned i, uint64_t id, unsigned n)
+{
+	json_t *list = json_array();
+	int rc;
+
+	for (unsigned k = 0; k < n; k++)
+		json_array_append_new(
+		    list, json_pack("{s:I,s:s,s:s,s:[I]}", "at",
+			      (json_int_t)wall_now_ms() - 60000 * (k + 1), "node",
+			      k % 2 ? "gw2" : "gw1", "cause", "signal-11", "ids", (json_int_t)id));
+	rc = suspects_tell(&gw[i].e, list);
+	json_decref(list);
+	return rc;
+}
+
+/* What was in hand at one crash goes on; at the second it is closed, and its client is told. */
+static void
+test_in_hand_at_two_crashes(void **state)
+{
+	struct client *c = up_client(&gw[0]), *other = up_client(&gw[0]);
+	uint64_t id = session_at(&gw[0], c)->id;
+
+	in_step();
+	power_off(0);
+	assert_int_equal(tell_crashes(1, id, 1), 0);
+	assert_int_equal(engine_promote(&gw[1].e, 2, NULL, NULL), 0);
+	run(20);
+	assert_true(session_at(&gw[1], c)->up);
+	assert_int_equal(suspects_count(&gw[1].e, id), 1);
+	assert_int_equal(hear(c).type, 0);
+	assert_int_equal(tell_crashes(1, id, 2), 0);
+	run(500);
+	assert_int_equal(hear(c).type, PPTP_CDN);
+	assert_null(session_at(&gw[1], c));
+	assert_true(session_at(&gw[1], other)->up);
+	assert_int_equal(hear(other).type, 0);
+	assert_int_equal(gw[1].e.suspects.closed, 1);
+	assert_int_equal(gw[1].e.stats.ended[END_SUSPECT], 1);
+	assert_int_equal(tell_crashes(1, id, 2), 0); /* told again: nothing is left to do */
+	assert_int_equal(gw[1].e.suspects.closed, 1);
+	assert_int_equal(suspects_tell(&gw[1].e, NULL), -1);
+	assert_int_equal(suspects_count(&gw[1].e, id), 2);
+}
+
+/* Known before the promotion: its client is told as soon as its connection has its socket. */
+static void
+test_closed_instead_of_continued(void **state)
+{
+	struct client *c = up_client(&gw[0]), *other = up_client(&gw[0]);
+	uint64_t id = session_at(&gw[0], c)->id;
+
+	in_step();
+	assert_int_equal(tell_crashes(1, id, 2), 0);
+	power_off(0);
+	assert_int_equal(engine_promote(&gw[1].e, 2, NULL, NULL), 0);
+	run(500);
+	assert_int_equal(hear(c).type, PPTP_CDN);
+	assert_null(session_at(&gw[1], c));
+	assert_true(session_at(&gw[1], other)->up);
+	assert_int_equal(gw[1].e.suspects.closed, 1);
+}
+
+/* A control connection that was in hand twice is not taken up again: its client dials anew. */
+static void
+test_connection_in_hand(void **state)
+{
+	struct client *c = up_client(&gw[0]), *other = up_client(&gw[0]);
+	uint64_t id = session_at(&gw[0], c)->ctrl->id;
+
+	in_step();
+	assert_int_equal(tell_crashes(1, id, 2), 0);
+	power_off(0);
+	assert_int_equal(engine_promote(&gw[1].e, 2, NULL, NULL), 0);
+	run(500);
+	assert_null(session_at(&gw[1], c));
+	assert_null(ctrl_of(&gw[1].e, 40000));
+	assert_true(session_at(&gw[1], other)->up);
+	assert_int_equal(gw[1].restores, 1);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_a_session_goes_on, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_in_hand_at_two_crashes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_closed_instead_of_continued, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_connection_in_hand, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_many_in_slices, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_reset_is_answered_between_slices, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_the_busy_first, setup, teardown),

@@ -677,11 +677,11 @@ start_message(void **state)
 
 	make_pair(pair);
 	after_pair = open_fds();
-	while (n < 10)
+	while (n < 11)
 		fds[n++] = open("/dev/null", O_RDONLY);
 	close(fds[1]);
 	fds[1] = priv_files_pack(&texts);
-	assert_int_equal(priv_send(pair[0], &m, fds, 10), 0);
+	assert_int_equal(priv_send(pair[0], &m, fds, 11), 0);
 	assert_int_equal(priv_receive_start(pair[1], &s), 0);
 	assert_string_equal(s.node, "gw1");
 	assert_true(s.standby);
@@ -691,23 +691,24 @@ start_message(void **state)
 	assert_true(
 	    s.control_fd >= 0 && s.steer_map_fd >= 0 && s.gre_fds[2] >= 0 && s.tun_fds[2] >= 0);
 	assert_int_equal(s.gre_fds[3], -1);
-	assert_true(s.replica_fd >= 0);
-	assert_int_equal(open_fds(), after_pair + 10 + 9);
+	assert_true(s.replica_fd >= 0 && s.crumbs_fd >= 0);
+	assert_int_equal(open_fds(), after_pair + 11 + 10);
 	priv_files_fini(&s.files);
 	close(s.control_fd);
 	close(s.replica_fd);
+	close(s.crumbs_fd);
 	close(s.steer_map_fd);
 	for (int i = 0; i < 3; i++) {
 		close(s.gre_fds[i]);
 		close(s.tun_fds[i]);
 	}
-	assert_int_equal(priv_send(pair[0], &m, fds, 9), 0); /* one too few */
+	assert_int_equal(priv_send(pair[0], &m, fds, 10), 0); /* one too few */
 	assert_int_equal(priv_receive_start(pair[1], &s), -1);
 	assert_int_equal(errno, EBADMSG);
 	assert_int_equal(
-	    priv_send(pair[0], &m, fds, 10), 0); /* the files are used up: only zeroes */
+	    priv_send(pair[0], &m, fds, 11), 0); /* the files are used up: only zeroes */
 	assert_int_equal(priv_receive_start(pair[1], &s), -1);
-	assert_int_equal(open_fds(), after_pair + 10);
+	assert_int_equal(open_fds(), after_pair + 11);
 	close(pair[0]);
 	assert_int_equal(priv_receive_start(pair[1], &s), -1);
 	assert_int_equal(errno, EPIPE);
