@@ -233,7 +233,7 @@ one_fence() {
 	stop_load
 	"$lab" down >/dev/null
 }
-fence_conf=${FENCE_CONF:-'peer-loss { action = fence command = COMMAND timeout-s = 3 }'}
+fence_conf='split { peer-loss = fence fence-command = COMMAND fence-timeout-ms = 3000 }'
 part_fence() {
 	one_fence succeeds 'exit 0'
 	one_fence fails 'exit 1'
@@ -268,6 +268,10 @@ part_flap() {
 	after=$(moves_so_far)
 	note "figure: 10 cuts in a minute: $((after - before)) moves"
 	check "at most 2 of them moved" [ $((after - before)) -le 2 ]
+	[ $((after - before)) -le 2 ] ||
+	    for node in gw1 gw2; do
+		note "$node: $(agent $node journal | grep -vE '  (ok|skipped)  ' | tail -n 40)"
+	    done
 	check_match "status says why it holds" "$(agent gw1 status; agent gw2 status)" 'holds|moves'
 	sleep 2
 	load_say window && load_answer window && window=$answer
