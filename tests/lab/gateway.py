@@ -44,6 +44,13 @@ nologfd
 lcp-echo-interval 30
 lcp-echo-failure 4
 """
+# Dozens of faults within minutes are no flapping here.
+PATIENT = """
+health {
+	moves-per-10-minutes = 100
+	hold-down-s = 0
+}
+"""
 
 
 # --- configuration ----------------------------------------------------------
@@ -58,7 +65,7 @@ def pool_ranges(users):
     return ",".join(ranges), 253 + 256 * (block - 1)
 
 
-def write_config(node, users, advert, more=""):
+def write_config(node, users, advert, more):
     """The operator's files, as they would stand on a poptop server, and the pair's cluster.conf."""
     etc = f"{root(node)}/etc"
     remote, size = pool_ranges(users)

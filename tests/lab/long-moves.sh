@@ -151,7 +151,8 @@ rolls() {
 part_upgrade() {
 	local active
 	did "the older version builds" build_old || return
-	begin --build "$old"
+	# What both versions understand.
+	begin --build "$old" --conf 'health { moves-per-10-minutes = 100 }'
 	moves_head
 	rolls "old to new" "$build"
 	active=$(master)

@@ -251,7 +251,7 @@ moves_so_far() {
 }
 part_flap() {
 	local node=gw1 before after cut
-	need_lab --advert "$advert" --users 300
+	need_lab --advert "$advert" --users 300 --conf ""
 	start_load 100 10 --echo-interval 10 --lcp-echo 10
 	check "the standby has a whole copy" wait_for 20 whole gw1
 	before=$(moves_so_far)

@@ -14,14 +14,12 @@ export PHA_BUILD=${PHA_BUILD:-build}
 faults=${FAULTS:-$([ -n "${FULL:-}" ] && echo 1000 || echo 200)}
 seed=${SEED:-1}
 sessions=${SESSIONS:-100}
-# So many faults would hold each gateway back for minutes.
-patient=${PATIENT-'health { moves-per-10-minutes = 100 hold-down-s = 0 }'}
 timelapse=("$top/tests/lab/timelapse.py" --seed "$seed" --faults "$faults" --from "${FROM:-1}" --sessions "$sessions")
 [ -z "${KINDS:-}" ] || timelapse+=(--kinds "$KINDS")
 evidence=${TEST_LOGS:-$scratch}/evidence
 
 build_tools
-need_lab --advert "${ADVERT:-0.05}" --users $((sessions + 50)) --conf "$patient"
+need_lab --advert "${ADVERT:-0.05}" --users $((sessions + 50))
 "${timelapse[@]}" --plan >"$scratch/plan"
 mkdir -p "$evidence" "$scratch/capture"
 "${timelapse[@]}" --rate "${RATE:-10}" --figures "$evidence/figures" --log "$evidence/log" --evidence "$evidence" \

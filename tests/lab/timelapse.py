@@ -5,8 +5,7 @@
   timelapse.py [--seed N] [--faults N] [--sessions N] [--rate PPS] [--kinds K,K] [--from N] [--log FILE]
                [--figures FILE] [--evidence FOLDER] [--capture FOLDER] [--plan]
 
-The lab must be up; where gateways are held back after faults, give it `--conf` such that they are not for
-long. The seed alone decides the plan; --plan prints it and does nothing. Between two faults
+The lab must be up. The seed alone decides the plan; --plan prints it and does nothing. Between two faults
 everything is healed, and the next comes when both gateways are in their places and in step again. The log
 has one line for each fault: the plan's words, and a verdict made of facts that do not depend on the clock, so
 two runs of one seed that both went well have the same log. The figures, which differ, are one object
