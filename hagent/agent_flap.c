@@ -65,8 +65,10 @@ static void
 notice(struct agent *a, int64_t now)
 {
 	bool link_down = !a->facts.wan || !a->facts.lan;
+	/* What an operator does here is no failure. */
+	bool planned = agent_move_busy(a) || a->maintenance.on;
 
-	if (!flap_notice(&a->flap, now, a->health.fault == HEALTH_HARD, link_down))
+	if (!flap_notice(&a->flap, now, a->health.fault == HEALTH_HARD && !planned, link_down))
 		return;
 	if (a->flap.failing)
 		journal_event(&a->journal, "failure", "%s", agent_worst(a));
@@ -136,7 +138,11 @@ agent_flap_text(const struct agent *a)
 void
 agent_flap_lift(struct agent *a)
 {
+	bool held = a->flap_verdict.state == FLAP_HELD;
+
 	flap_lift(&a->flap, journal_now_ms() + LIFT_MS);
+	if (!held)
+		return;
 	journal_event(&a->journal, "hold-lifted", "it is to serve by order");
 	agent_links_look(a);
 }
