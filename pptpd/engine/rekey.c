@@ -19,14 +19,16 @@
 #include "common/cursor.h"
 #include "pptpd/engine/ctrl.h"
 #include "pptpd/engine/session.h"
+#include "pptpd/engine/takeover.h"
 
 #define STEP_MS      10
 #define TALKS_TICK   64  /* negotiations that begin in one step */
 #define PROBES_TICK  320 /* of all sessions */
-#define PROBES_TURN  8   /* of one */
+#define PROBES_TURN  32  /* of one */
 #define REKEY_STEP   128
 #define NEAR         256 /* so far behind the last probe a client may be: it takes what follows */
-#define ROUND_FIRST  8   /* probes; the next round has twice as many, up to */
+#define ROUND_FIRST  8   /* probes, of a session that was idle */
+#define ROUND_BUSY   512 /* at most */
 #define ROUND_MAX    2048
 #define ROUND_MS     400 /* from a round's last probe: some clients hold what they miss for 300 */
 #define PATIENCE_MS  30000
@@ -116,10 +118,21 @@ new_round(struct rekey *k, uint64_t now)
 		return;
 	if (k->said) /* probes were lost: from where it stands */
 		k->next = k->at + REKEY_STEP;
-	k->round = k->round == 0 ? ROUND_FIRST : k->round * 2;
-	if (k->round > ROUND_MAX)
-		k->round = ROUND_MAX;
 	k->left = k->round;
+	k->round = k->round * 2 < ROUND_MAX ? k->round * 2 : ROUND_MAX;
+}
+
+/* Twice what the other gateway sent alone, if it went on as before. */
+static unsigned
+first_round(const struct session *s, const struct mirror_session *m)
+{
+	uint64_t alone_ms = now_ms(s) - s->engine->takeover->heard_ms;
+	uint64_t age_ms = now_ms(s) - s->started_ms;
+	uint64_t before_ms = age_ms > alone_ms ? age_ms - alone_ms : 1;
+	uint64_t sent = m->counters.accounting.tx_packets * alone_ms / before_ms;
+	uint64_t probes = ROUND_FIRST + 2 * sent / REKEY_STEP;
+
+	return probes < ROUND_BUSY ? (unsigned)probes : ROUND_BUSY;
 }
 
 static void
@@ -294,6 +307,7 @@ rekey_adopt(struct session *s, const struct mirror_session *m)
 	s->rekey.next = m->mark.seq;
 	s->rekey.floor = m->counters.tx_acked;
 	s->rekey.acks = m->counters.tx_any_ack;
+	s->rekey.round = first_round(s, m);
 	return 0;
 }
 

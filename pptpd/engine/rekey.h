@@ -42,7 +42,7 @@ struct rekey {
 	uint32_t next, top;          /* number of the next probe, of the highest one sent */
 	uint32_t at;                 /* said: the number at which the client stands */
 	uint32_t nonce;              /* of its probes */
-	unsigned round, left;        /* probes of this round; not sent yet */
+	unsigned round, left;        /* probes of the next round; of this one, not sent yet */
 	unsigned probes;             /* in all */
 	uint64_t began_ms, round_ms; /* 0 = not yet */
 };

@@ -79,6 +79,28 @@ test_stale_ones_are_rekeyed(void **state)
 	assert_true(session_at(&gw[0], c)->up && c->dp->st.armed);
 }
 
+/* One that was busy is looked for as far at once as it can have come: no round is waited for. */
+static void
+test_a_busy_stale_client_is_found_at_once(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+	uint32_t address = session_at(&gw[0], c)->address;
+	uint64_t id = session_at(&gw[0], c)->id;
+
+	c->window = 300;
+	run(1000);
+	c->dp->st.tx_packets = 10000;
+	in_step();
+	assert_int_equal(replica_stale(gw[1].e.replica, status_of(0).cut, 1), 0);
+	run(1000);
+	c->last += 12000;
+	power_off(0);
+	assert_int_equal(engine_promote(&gw[1].e, 2, NULL, NULL), 0);
+	run(300);
+	assert_rekeyed(&gw[1], c, address, id);
+	assert_int_equal(c->too_far, 0);
+}
+
 /* Its own frame says where it stands: no search. */
 static void
 test_a_stale_client_says_where_it_stands(void **state)
@@ -269,6 +291,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    ROW(test_stale_ones_are_rekeyed),
+	    ROW(test_a_busy_stale_client_is_found_at_once),
 	    ROW(test_a_stale_client_says_where_it_stands),
 	    ROW(test_a_stale_client_misses_probes),
 	    ROW(test_an_old_acknowledgement_is_not_believed),
