@@ -145,24 +145,26 @@ struct agent_files {
 
 #define MOVE_ASKERS 8
 #define MOVE_STEPS  4
+#define TAKE_STEPS  5
 
 /* Who wants a move, and how. */
 struct agent_move_wish {
 	const char *why;
 	bool force;
 	bool automatic; /* for a fault of ours: counted, and the plain way when the other fails */
+	bool leaving;   /* a daemon is to stop then: nothing may be on its way through us */
 };
 
 struct agent_move {
 	struct steps steps;
 	struct step list[MOVE_STEPS];
-	bool running, force, automatic;
+	bool running, force, automatic, leaving;
 	bool given;     /* the peer has the sessions, our engine relays */
 	bool unsettled; /* given, and the peer does not have the addresses yet */
 	bool tracked;   /* the track file says 1 for it */
 	bool failed;
 	enum move_answer way; /* MOVE_NO until it is decided */
-	uint64_t id, epoch, begun_ms, given_ms, moved_ms;
+	uint64_t id, epoch, begun_ms, given_ms, active_ms, moved_ms;
 	int64_t begun_at; /* wall clock */
 	unsigned sessions;
 	char why[160], text[MOVE_TEXT]; /* text: what came of it */
@@ -181,7 +183,7 @@ struct agent_move {
 
 struct agent_take {
 	struct steps steps;
-	struct step list[MOVE_STEPS];
+	struct step list[TAKE_STEPS];
 	bool preparing, prepared; /* one after the other */
 	bool written;             /* marker and epoch are on the disk */
 	bool failed, undoing;

@@ -25,6 +25,7 @@
 #define AGAIN_MS  10000 /* a fault's handover that failed is not tried again before */
 #define KEEP_MS   10000 /* a stream is left alone for so long at most */
 #define PASS_MS   15000
+#define SETTLE_MS 100 /* from its announcements to the last packet that comes to us */
 
 static struct move_facts
 facts(const struct agent *a)
@@ -312,6 +313,14 @@ is_moved(const struct agent *a)
 	return a->move.tracked && peer_active(&a->peer) && !a->held && !agent_serves(a);
 }
 
+static bool
+is_relaying(const struct agent *a)
+{
+	const char *state = json_string_value(json_object_get(agent_replica_handover(a), "state"));
+
+	return state && strcmp(state, "none") != 0;
+}
+
 static void
 see_to_the_address(struct agent *a)
 {
@@ -322,8 +331,9 @@ see_to_the_address(struct agent *a)
 
 	if (is_moved(a) && m->moved_ms == 0)
 		m->moved_ms = now_ms;
-	/* Only then may this agent be stopped: its last steps are over. */
-	if (is_moved(a) && role_state(&a->role) == ROLE_STANDBY) {
+	/* Only then may we be stopped: the last steps are over, and what was relayed is. */
+	if (is_moved(a) && role_state(&a->role) == ROLE_STANDBY &&
+	    !(m->leaving && is_relaying(a))) {
 		m->address_token = 0;
 		steps_end(&m->steps, token, STEP_OK, "");
 	} else if (now_ms - a->peer.heard_ms >= SILENT_MS) {
@@ -448,11 +458,14 @@ agent_move_begin(struct agent *a, const struct agent_move_wish *w, struct answer
 	}
 	if (r)
 		m->askers[m->n_askers++] = r;
-	if (m->running)
+	if (m->running) {
+		m->leaving |= w->leaving;
 		return;
+	}
 	m->running = true;
 	m->force = w->force;
 	m->automatic = w->automatic;
+	m->leaving = w->leaving;
 	m->failed = m->given = m->tracked = false;
 	m->way = MOVE_NO;
 	m->id = ++a->last_id;
@@ -535,14 +548,18 @@ void
 agent_move_look(struct agent *a)
 {
 	struct agent_move *m = &a->move;
-	const char *state = json_string_value(json_object_get(agent_replica_handover(a), "state"));
 	bool promoting = role_state(&a->role) == ROLE_PROMOTING && a->take.written;
 
-	if (!agent_move_busy(a) && !promoting && (!state || strcmp(state, "none") == 0))
+	if (!agent_move_busy(a) && !promoting && !is_relaying(a))
 		m->stream_ms = 0;
 	else if (m->stream_ms == 0)
 		m->stream_ms = loop_now_ms(a->loop);
-	m->unsettled = m->running && m->given && !peer_active(&a->peer);
+	if (!m->running || !peer_active(&a->peer))
+		m->active_ms = 0;
+	else if (m->active_ms == 0)
+		m->active_ms = loop_now_ms(a->loop);
+	m->unsettled = m->running && m->given &&
+		       (m->active_ms == 0 || loop_now_ms(a->loop) - m->active_ms < SETTLE_MS);
 	if (m->check_token != 0)
 		check(a);
 	if (m->address_token != 0)
@@ -634,7 +651,7 @@ agent_move_leave(struct answer_request *r, json_t *args, struct agent *a)
 {
 	const char *what = json_string_value(json_object_get(args, "what"));
 	char why[64];
-	const struct agent_move_wish wish = {.why = why};
+	const struct agent_move_wish wish = {.why = why, .leaving = true};
 
 	if (!agent_serves(a)) {
 		answer_ok(r, json_pack("{s:s}", "result", "stands by"));

@@ -8,6 +8,7 @@
  *   epoch     the marker and the new epoch, on the disk
  *   commit    conntrackd's connections into the kernel
  *   gate-open
+ *   catch     what comes for the virtual address before it is here goes to the daemon
  *   expect    our engine may promote itself when the peer's hands over under that epoch
  *
  * keepalived's MASTER ends it, and finds most of its own work done. Where no handover comes, or
@@ -19,6 +20,7 @@
 
 #include "common/log.h"
 #include "hagent/agent.h"
+#include "hagent/net.h"
 #include "sync/conntrackd.h"
 
 #define DISK_AGAIN_MS 10
@@ -28,6 +30,7 @@ enum {
 	S_EPOCH,
 	S_COMMIT,
 	S_GATE,
+	S_CATCH,
 	S_EXPECT,
 	N_STEPS
 };
@@ -172,6 +175,32 @@ gate_cut(void *arg)
 	return cut_child(&((struct agent *)arg)->take.gate);
 }
 
+/*
+ * The other gateway loses the address some moments before we get it. It sends on what comes
+ * meanwhile, and we would send that back to it.
+ */
+static int
+catch_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+
+	if (probe_arp_ignore() < 1) {
+		steps_end(s, token, STEP_SKIPPED, "arp_ignore is 0: it would be announced");
+		return 0;
+	}
+	if (net_catch(a->us->wan_if, a->cluster->vip_wan.address, true) < 0)
+		return -1;
+	steps_end(s, token, STEP_OK, "");
+	return 0;
+}
+
+static void
+let_go(struct agent *a)
+{
+	if (net_catch(a->us->wan_if, a->cluster->vip_wan.address, false) < 0)
+		log_warn("route of the virtual address not removed error=\"%s\"", strerror(errno));
+}
+
 static void
 expected(void *arg, json_t *answer)
 {
@@ -222,6 +251,7 @@ undo(struct agent *a, const char *why)
 	struct agent_take *t = &a->take;
 
 	timer_cancel(&t->expiry);
+	let_go(a);
 	t->preparing = t->prepared = t->written = false;
 	t->undoing = true;
 	journal_event(
@@ -236,8 +266,9 @@ on_step(void *arg, const struct steps_report *r)
 	struct agent_take *t = &a->take;
 
 	agent_journal_step(a, r, "TAKE");
-	/* Connections that are not there cost less than a move that is not made. */
-	if ((r->result != STEP_FAILED && r->result != STEP_CUT) || r->step == &t->list[S_COMMIT])
+	/* What these two cost is less than a move that is not made. */
+	if ((r->result != STEP_FAILED && r->result != STEP_CUT) || r->step == &t->list[S_COMMIT] ||
+	    r->step == &t->list[S_CATCH])
 		return;
 	t->failed = true;
 	snprintf(t->text, sizeof(t->text), "%s: %s", r->step->name, r->detail);
@@ -362,6 +393,8 @@ agent_take_superseded(struct agent *a, enum role_work work)
 	struct agent_take *t = &a->take;
 	bool running = t->preparing || t->undoing;
 
+	if (agent_take_busy(a))
+		let_go(a); /* the address is here now, or will not be */
 	t->written &= work == ROLE_PROMOTE;
 	t->preparing = t->prepared = t->undoing = false;
 	timer_cancel(&t->expiry);
@@ -398,13 +431,16 @@ agent_take_init(struct agent *a)
 	    "commit", 0, a->cluster->timeouts.commit_ms, false, commit_begin, commit_cut};
 	t->list[S_GATE] = (struct step){
 	    "gate-open", 1U << S_COMMIT, a->cluster->timeouts.gate_ms, false, gate_begin, gate_cut};
-	t->list[S_EXPECT] = (struct step){"expect", 1U << S_EPOCH | 1U << S_GATE,
+	t->list[S_CATCH] = (struct step){
+	    "catch", 1U << S_GATE, a->cluster->timeouts.gate_ms, false, catch_begin, NULL};
+	t->list[S_EXPECT] = (struct step){"expect", 1U << S_EPOCH | 1U << S_CATCH,
 	    a->cluster->timeouts.handover_ms, false, expect_begin, expect_cut};
 	t->shut = (struct step){
 	    "gate-shut", 0, a->cluster->timeouts.gate_ms, false, shut_begin, gate_cut};
 	steps_init(&t->steps, a->loop, on_step, on_done, a);
 	timer_init(&t->expiry, a->loop, expiry_cb, a);
 	timer_init(&t->disk_again, a->loop, disk_cb, a);
+	let_go(a); /* of an agent that did not come to it */
 }
 
 void

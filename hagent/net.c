@@ -19,9 +19,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+struct route_value {
+	struct rtattr attr;
+	uint32_t value;
+};
+
 struct request {
 	struct nlmsghdr h;
 	union {
+		struct {
+			struct rtmsg route;
+			struct route_value values[3];
+		};
 		struct { /* an attribute stands right behind its message, which is shorter than
 			    ndmsg */
 			struct ifaddrmsg addr;
@@ -145,6 +154,31 @@ net_remove(const char *interface, uint32_t address, unsigned prefix)
 	if (r.addr.ifa_index == 0)
 		return 0;
 	return ask(&r, NULL, NULL) == 0 || errno == EADDRNOTAVAIL ? 0 : -1;
+}
+
+#define CATCH_METRIC 1723 /* ours, beside the kernel's own route of an address that is here */
+
+int
+net_catch(const char *interface, uint32_t address, bool on)
+{
+	const unsigned short len = RTA_LENGTH(sizeof(uint32_t));
+	struct request r = {
+	    .h = {.nlmsg_len = NLMSG_LENGTH(sizeof(r.route)) + sizeof(r.values),
+		.nlmsg_type = on ? RTM_NEWROUTE : RTM_DELROUTE,
+		.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | (on ? NLM_F_CREATE | NLM_F_EXCL : 0)},
+	    .route = {.rtm_family = AF_INET,
+		.rtm_dst_len = 32,
+		.rtm_table = RT_TABLE_LOCAL,
+		.rtm_protocol = RTPROT_STATIC,
+		.rtm_scope = RT_SCOPE_HOST,
+		.rtm_type = RTN_LOCAL},
+	    .values = {{{len, RTA_DST}, htonl(address)},
+		{{len, RTA_OIF}, if_nametoindex(interface)}, {{len, RTA_PRIORITY}, CATCH_METRIC}},
+	};
+
+	if (r.values[1].value == 0)
+		return on ? -1 : 0;
+	return ask(&r, NULL, NULL) == 0 || errno == (on ? EEXIST : ESRCH) ? 0 : -1;
 }
 
 struct proxied {

@@ -24,6 +24,11 @@ struct net_proxied {
 int net_holds(const char *interface, uint32_t address);
 /* 0 also when it was not there; -1 with errno. */
 int net_remove(const char *interface, uint32_t address, unsigned prefix);
+/*
+ * Whether the kernel takes packets for the address that come in there for its own, though no
+ * interface has it; it answers no ARP for it (arp_ignore). 0, also when it was so; -1 with errno.
+ */
+int net_catch(const char *interface, uint32_t address, bool on);
 /* Every address that the kernel answers ARP for (`ip neigh show proxy`); malloc'd. -1 with errno.
  */
 int net_proxied(struct net_proxied **list, size_t *n);

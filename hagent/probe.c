@@ -159,14 +159,24 @@ probe_gre_sockets(void)
 	return n;
 }
 
-int
-probe_ip_forward(void)
+static int
+kernel_says(const char *path)
 {
 	char text[16];
 
-	return read_text("/proc/sys/net/ipv4/ip_forward", text, sizeof(text)) && *text
-		   ? atoi(text)
-		   : HEALTH_UNKNOWN;
+	return read_text(path, text, sizeof(text)) && *text ? atoi(text) : HEALTH_UNKNOWN;
+}
+
+int
+probe_ip_forward(void)
+{
+	return kernel_says("/proc/sys/net/ipv4/ip_forward");
+}
+
+int
+probe_arp_ignore(void)
+{
+	return kernel_says("/proc/sys/net/ipv4/conf/all/arp_ignore");
 }
 
 int64_t

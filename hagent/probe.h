@@ -38,6 +38,7 @@ bool probe_is_called(pid_t pid, const char *name);
 int probe_tun(const char *interface);
 int probe_gre_sockets(void);
 int probe_ip_forward(void);
+int probe_arp_ignore(void); /* net.ipv4.conf.all.arp_ignore */
 int64_t probe_files_free(void);
 int64_t probe_memory_free_kib(void);
 int64_t probe_disk_free_kib(const char *folder);
