@@ -19,6 +19,8 @@ _Static_assert(HOLD_ROOM >= 2, "the inner protocol stands in the room");
 /* Keys that are stepped over at once: 60 ms of a worker. A gate that asks for more is shut. */
 #define STEP_MAX 65536
 
+#define FOLLOW_MAX 30000 /* numbers that are stepped over in all, at two keys each */
+
 #define ACK_AGE 256 /* numbers before ours that are taken for acknowledged, if nothing is known */
 
 static uint64_t
@@ -130,9 +132,40 @@ hold(struct worker *w, struct dp_session *s, bool keyed, uint16_t protocol, cons
 		due_set(&w->holds, &tx->held, tx->hold.first->since_us + HOLD_US);
 }
 
+/*
+ * A session that was continued stands at its mark; but who served it in silence before it died, or
+ * does so still, went on from there, and the client takes nothing that is behind it. Its
+ * acknowledgement tells: it is of a number that we never sent. The other used a key of the other
+ * class for each number at most, so twice the distance is not below what it used.
+ */
+static void
+follow(struct worker *w, struct dp_session *s)
+{
+	struct tx_half *tx = &s->tx;
+	uint64_t said = atomic_load_explicit(&s->said_ack, memory_order_relaxed);
+	uint32_t next = (uint32_t)said + 1, ahead = next - tx->gre.next;
+
+	if ((said & SAID_ACK) == 0)
+		return;
+	if ((int32_t)ahead <= 0) {
+		if ((int32_t)(next - tx->begin_seq) > 0) /* it is with us */
+			tx->follows = false;
+		return;
+	}
+	if (ahead > tx->follow_left || next < tx->gre.next) {
+		tx->follows = false;
+		return;
+	}
+	tx->follow_left -= ahead;
+	send_skip(s, next, tx->begin_index + 2ull * (next - tx->begin_seq) + 2);
+	watch_low(w, s);
+}
+
 void
 send_packet(struct worker *w, struct dp_session *s, uint8_t *packet, size_t len)
 {
+	if (unlikely(s->tx.follows))
+		follow(w, s);
 	if (unlikely(outbox_frozen(&w->outbox)))
 		tally_drop(&s->tx.tally, DP_DROP_FROZEN);
 	else if (unlikely(stall_check(w, s)))
@@ -147,6 +180,8 @@ void
 send_frame(
     struct worker *w, struct dp_session *s, uint16_t protocol, const uint8_t *payload, size_t len)
 {
+	if (unlikely(s->tx.follows))
+		follow(w, s);
 	if (relay_silent(w))
 		tally_drop(&s->tx.tally, DP_DROP_RELAY);
 	else if (outbox_frozen(&w->outbox))
@@ -282,6 +317,10 @@ send_import(struct dp_session *s, const struct dp_state *state, uint32_t fill_fr
 	tx->armed = state->armed;
 	tx->mppe = state->tx;
 	tx->gate = state->gate;
+	tx->follows = state->armed;
+	tx->follow_left = FOLLOW_MAX;
+	tx->begin_seq = state->tx_seq;
+	tx->begin_index = state->tx.index;
 	/* What the copy says of acknowledgements may be seconds old. */
 	tx->ack_seen = state->tx_seq - ACK_AGE - 1;
 	if (state->tx_any_ack && (int32_t)(state->tx_acked - tx->ack_seen) > 0)

@@ -362,6 +362,74 @@ test_takeover(void **state)
 	explicit_bzero(&copy, sizeof(copy));
 }
 
+/* Whoever served before went on in silence: the client acknowledges numbers that we never sent. */
+static void
+test_follow(void **state)
+{
+	struct pair *p = *state;
+	struct gateway *g = &p->b;
+	struct dp_state copy;
+	uint32_t has;
+
+	rig_up_new(&p->a);
+	rig_tun_many(&p->a, 1, 10);
+	dp_export(p->a.dp, p->a.s, 64, 16);
+	rig_turn(&p->a);
+	set_gate(&p->a, 74, 74, KEYS_ALL, KEYS_EVEN, 0);
+	rig_tun_many(&p->a, 11, 500);
+	rig_read(&p->a, &p->c);
+	assert_int_equal(p->c.packets, 510);
+	has = p->c.last_seq;
+	copy = p->a.state;
+	copy.tx_seq = copy.gate.mark_seq;
+	mppe_step(&copy.tx, copy.gate.mark_index);
+	copy.gate.low = KEYS_NONE;
+	copy.gate.high = KEYS_ODD;
+	rig_attach(g, &copy, copy.tx_seq);
+	rig_up(g);
+	rig_tun_many(g, 1001, 5);
+	rig_read(g, &p->c);
+	assert_int_equal(p->c.packets, 510); /* it has heard nothing of us, nor we of it */
+	atomic_store(&g->s->said_ack, SAID_ACK | has);
+	rig_tun_many(g, 1101, 50);
+	rig_read(g, &p->c);
+	assert_ids(&p->c, 510, 1101, 50);
+	assert_int_equal(p->c.last_seq, 559);
+	/* It is with us now; what else it says moves nothing. */
+	atomic_store(&g->s->said_ack, SAID_ACK | p->c.last_seq);
+	rig_tun_many(g, 1201, 1);
+	atomic_store(&g->s->said_ack, SAID_ACK | 5000);
+	rig_tun_many(g, 1202, 1);
+	assert_int_equal(rig_counters(g).tx_seq, 562);
+	explicit_bzero(&copy, sizeof(copy));
+}
+
+/* A client cannot make us run: so many numbers, and none across 0xFFFFFFFF. */
+static void
+test_follow_bound(void **state)
+{
+	struct pair *p = *state;
+	struct gateway *g = &p->b;
+	struct dp_state copy;
+
+	rig_up_new(&p->a);
+	rig_tun_many(&p->a, 1, 10);
+	dp_export(p->a.dp, p->a.s, 64, 16);
+	rig_turn(&p->a);
+	copy = p->a.state;
+	copy.gate.low = KEYS_NONE;
+	copy.gate.high = KEYS_ODD;
+	rig_attach(g, &copy, copy.tx_seq);
+	rig_up(g);
+	atomic_store(&g->s->said_ack, SAID_ACK | 40000);
+	rig_tun_many(g, 1, 1);
+	assert_int_equal(rig_counters(g).tx_seq, 11);
+	atomic_store(&g->s->said_ack, SAID_ACK | 100);
+	rig_tun_many(g, 2, 1);
+	assert_int_equal(rig_counters(g).tx_seq, 12);
+	explicit_bzero(&copy, sizeof(copy));
+}
+
 /* A mark that somebody may rely on holds while another one is asked for. */
 static void
 test_export_again(void **state)
@@ -626,6 +694,8 @@ main(void)
 	    ROW(test_low),
 	    ROW(test_never_above),
 	    ROW(test_takeover),
+	    ROW(test_follow),
+	    ROW(test_follow_bound),
 	    ROW(test_export_again),
 	    ROW(test_skip),
 	    ROW(test_late_orders),
