@@ -145,6 +145,17 @@ look_at_links(struct agent *a)
 	a->facts.sync = net_running(a->us->sync_if);
 }
 
+/* keepalived does not put it back. Twice in a row: both addresses come and go within moments. */
+static void
+look_at_lan_address(struct agent *a)
+{
+	bool serves = role_state(&a->role) == ROLE_ACTIVE && a->held && !a->yielding;
+	bool gone = serves && net_holds(a->us->lan_if, a->cluster->vip_lan.address) == 0;
+
+	a->facts.lan_address_gone = gone && a->lan_gone;
+	a->lan_gone = gone;
+}
+
 static void
 look(struct agent *a)
 {
@@ -154,6 +165,7 @@ look(struct agent *a)
 	f->pptpd_error = a->pptpd.error;
 	f->tun = probe_tun(CLUSTER_TUNNEL_INTERFACE);
 	look_at_links(a);
+	look_at_lan_address(a);
 	f->keepalived = probe_process_state(&a->keepalived);
 	if (a->ticks % SLOW_TICKS == 0) {
 		look_slowly(a);
@@ -237,7 +249,8 @@ is_over(const struct agent *a)
 {
 	uint64_t now_ms = loop_now_ms(a->loop), good_ms = now_ms - a->good_since_ms;
 
-	/* We gave way to a peer that is no better off, as it turns out, and our sessions are here. */
+	/* We gave way to a peer that is no better off, as it turns out, and our sessions are here.
+	 */
 	if (a->yield_moved && a->replica.wishes.wait_to_yield && a->peer.fault == HEALTH_HARD)
 		return true;
 	if (!a->yield_moved)

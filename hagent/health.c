@@ -81,6 +81,10 @@ judge_links(const struct health_facts *f, struct health *h)
 	if (!f->lan)
 		problem(h, HEALTH_HARD, "lan-down", "look at its cable and switch port",
 		    "the LAN interface %s is down or has no carrier", f->lan_if);
+	if (f->lan_address_gone)
+		problem(h, HEALTH_HARD, "lan-address",
+		    "restart keepalived, and find out who did it",
+		    "the virtual LAN address was taken from %s", f->lan_if);
 	if (!f->sync)
 		problem(h, HEALTH_NOTE, "sync-down", "look at its cable and switch port",
 		    "the sync interface %s is down or has no carrier", f->sync_if);

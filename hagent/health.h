@@ -42,6 +42,7 @@ struct health_facts {
 	int tun, gre; /* pppha0 exists; raw GRE sockets open here. HEALTH_UNKNOWN = not asked */
 	bool wan, lan, sync; /* up and with a carrier */
 	const char *wan_if, *lan_if, *sync_if;
+	bool lan_address_gone; /* we serve, and somebody has removed it */
 	int ip_forward;
 	int64_t files_free, pptpd_files_free; /* descriptors to spare: system, the daemon */
 	int64_t memory_free_kib, disk_free_kib;

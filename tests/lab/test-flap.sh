@@ -84,6 +84,14 @@ check_match "the active knows that of its peer" "$peers" 'held down for [0-9]+ s
 check "the journal tells both" [ "$(events "$active" rides)" -ge 1 ] && [ "$(events "$standby" held)" -ge 1 ]
 check_eq "all sessions are there" "$(agent "$active" pptpd status | jq .sessions)" 20
 
+# ---- the LAN's link, too ----
+fault "$active" link-lan
+sleep 1
+check_match "at the limit: a LAN link is ridden out, too" "$(said "$active")" 'serves on without a link'
+check_eq "both addresses are still there" "$(agent "$active" status --json | jq -c '[.vip.wan_here, .vip.lan_here]')" "[true,true]"
+"$lab" heal "$active" >/dev/null
+check "nothing has moved" is_role "$active" "MASTER active vip"
+
 # ---- an agent that starts anew remembers ----
 kill -KILL "$(lab_status ".nodes.$standby.processes.agent")"
 "$lab" heal "$standby" >/dev/null

@@ -519,7 +519,8 @@ test_render_pair(void **state)
 	assert_renders(c, "gw2", 3, "\tdont_track_primary\n");
 	assert_renders(c, "gw2", 3,
 	    "\tunicast_src_ip 198.51.100.12\n\tunicast_peer {\n\t\t198.51.100.11\n\t}\n");
-	assert_renders(c, "gw1", 3, "\t\t198.51.100.10/24 dev eth0\n\t\t192.168.1.1/24 dev eth1\n");
+	assert_renders(c, "gw1", 3, "\t\t198.51.100.10/24 dev eth0\n");
+	assert_renders(c, "gw1", 3, "\t\t192.168.1.1/24 dev eth1 no_track\n");
 	assert_renders(c, "gw2", 3, "\tprocess \"/usr/sbin/pptpd\" \"engine\" \"gw2\"\n");
 	assert_renders(c, "gw2", 3, "\tscript \"/usr/sbin/hagent --node gw2 --root /r/x check\"\n");
 	assert_renders(

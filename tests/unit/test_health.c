@@ -76,6 +76,7 @@ test_judgement(void **state)
 	CASE(f.gre = HEALTH_UNKNOWN, HEALTH_FINE, NULL, "");
 	CASE(f.wan = false, HEALTH_HARD, "wan-down", "wan0");
 	CASE(f.lan = false, HEALTH_HARD, "lan-down", "lan0");
+	CASE(f.lan_address_gone = true, HEALTH_HARD, "lan-address", "lan0");
 	CASE(f.sync = false, HEALTH_NOTE, "sync-down", "sync0");
 	CASE(f.ip_forward = 0, HEALTH_SOFT, "ip-forward", "ip_forward");
 	CASE(f.ip_forward = HEALTH_UNKNOWN, HEALTH_FINE, NULL, "");
