@@ -245,7 +245,6 @@ struct agent {
 	unsigned copy_token, yield_token; /* of steps that wait for the peer; 0 = none */
 	unsigned settle_token;            /* as these, until the addresses of a move have settled */
 	unsigned epoch_token;             /* of an epoch step that waits for the disk; 0 = none */
-	bool commit_again;                /* the commit of connections did not come to its end */
 	struct agent_child epoch_child, commit_child, gate_child, vip_child, resync_child;
 	struct arp arp;
 

@@ -343,43 +343,24 @@ ask_conntrackd(struct agent *a, struct agent_child *c, enum conntrackd_request r
 	return begin_program(c, argv, deadline_ms, token);
 }
 
-static void
-commit_done(void *arg, const struct child_result *r)
-{
-	struct agent_child *c = arg;
-
-	c->agent->commit_again = r->status != 0;
-	child_step_done(c, r);
-}
-
 static int
 commit_begin(struct steps *s, unsigned token, void *arg)
 {
 	struct agent *a = arg;
 
-	a->commit_again = false;
-	if (ask_conntrackd(
-		a, &a->commit_child, CONNTRACKD_COMMIT, a->cluster->timeouts.commit_ms, token) < 0)
-		return -1;
-	a->commit_child.child.done = commit_done;
-	return 0;
+	return ask_conntrackd(
+	    a, &a->commit_child, CONNTRACKD_COMMIT, a->cluster->timeouts.commit_ms, token);
 }
 
 static bool
 commit_cut(void *arg)
 {
-	struct agent *a = arg;
-
-	a->commit_again = true;
-	return cut_child(&a->commit_child);
+	return cut_child(&((struct agent *)arg)->commit_child);
 }
 
-/*
- * What follows a commit when traffic flows again: programs, one after the other. The first only
- * after a commit that did not come to its end; the flush would lose what it left.
- */
+/* What follows a commit when traffic flows again: three programs, one after the other. */
 static const enum conntrackd_request refresh[] = {
-    CONNTRACKD_COMMIT, CONNTRACKD_FLUSH, CONNTRACKD_RESYNC, CONNTRACKD_SEND};
+    CONNTRACKD_FLUSH, CONNTRACKD_RESYNC, CONNTRACKD_SEND};
 #define N_REFRESH (sizeof(refresh) / sizeof(refresh[0]))
 
 static void
@@ -409,9 +390,9 @@ refresh_begin(struct steps *s, unsigned token, void *arg)
 {
 	struct agent *a = arg;
 
-	a->resync_child.phase = a->commit_again ? 0 : 1;
-	if (ask_conntrackd(a, &a->resync_child, refresh[a->resync_child.phase],
-		a->cluster->timeouts.resync_ms, token) < 0)
+	a->resync_child.phase = 0;
+	if (ask_conntrackd(a, &a->resync_child, refresh[0], a->cluster->timeouts.resync_ms, token) <
+	    0)
 		return -1;
 	a->resync_child.child.done = refresh_done;
 	return 0;

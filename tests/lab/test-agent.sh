@@ -269,8 +269,6 @@ check_match "its step is cut, and nothing waits for it but the gate" "$(steps MA
 check "it was asked to commit" grep -q -- '-C .*conntrackd.conf -c$' "$scratch/asked"
 check_eq "at its own deadline of 100 ms" \
     "$(journal '[.[] | select(.step == "commit" and .result == "cut") | .ms] | last | . >= 100 and . < 400')" true
-check "it is asked once more, behind the announcement" wait_for 3 eval '
-	[ "$(grep -c -- "-C .*conntrackd.conf -c$" "$scratch/asked")" = 2 ]'
 check_eq "pptpd serves, the gate is open" "$(stands)" "active open"
 left() {
 	pgrep -f "^sleep 1000$" -g "$(pgrep -f "$scratch/hanging" | head -1)" 2>/dev/null
