@@ -243,6 +243,7 @@ struct agent {
 
 	struct agent_pptpd pptpd;
 	unsigned copy_token, yield_token; /* of steps that wait for the peer; 0 = none */
+	unsigned refresh_token;           /* of one that waits for a commit that was cut */
 	unsigned settle_token;            /* as these, until the addresses of a move have settled */
 	unsigned epoch_token;             /* of an epoch step that waits for the disk; 0 = none */
 	struct agent_child epoch_child, commit_child, gate_child, vip_child, resync_child;
@@ -259,7 +260,6 @@ struct agent {
 	struct health_facts facts;
 	struct health health;
 	bool held;           /* the virtual WAN address is on its interface */
-	bool lan_gone;       /* we serve, and that of the LAN was not there */
 	uint64_t verdict_ms; /* of the last verdict; 0 = none yet */
 	bool yielding;       /* what the track file says; valid with verdict_ms */
 	bool track_written;

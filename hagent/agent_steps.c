@@ -343,19 +343,47 @@ ask_conntrackd(struct agent *a, struct agent_child *c, enum conntrackd_request r
 	return begin_program(c, argv, deadline_ms, token);
 }
 
+static void refresh_now(struct agent *a, unsigned token);
+
+static void
+commit_done(void *arg, const struct child_result *r)
+{
+	struct agent_child *c = arg;
+	unsigned token = c->agent->refresh_token;
+
+	child_step_done(c, r);
+	c->agent->refresh_token = 0;
+	if (token != 0)
+		refresh_now(c->agent, token);
+}
+
 static int
 commit_begin(struct steps *s, unsigned token, void *arg)
 {
 	struct agent *a = arg;
+	struct agent_child *c = &a->commit_child;
 
-	return ask_conntrackd(
-	    a, &a->commit_child, CONNTRACKD_COMMIT, a->cluster->timeouts.commit_ms, token);
+	if (child_running(&c->child)) { /* one that was left behind: it does the same */
+		c->token = token;
+		return 0;
+	}
+	if (ask_conntrackd(a, c, CONNTRACKD_COMMIT, a->cluster->timeouts.commit_ms, token) < 0)
+		return -1;
+	if (child_running(&c->child))
+		c->child.done = commit_done;
+	return 0;
 }
 
+/*
+ * Nobody waits for it any longer, but conntrackd goes on with it, and what is still to come is
+ * worth having: the refresh, which empties conntrackd's caches, comes behind it. Its own deadline
+ * is later.
+ */
 static bool
 commit_cut(void *arg)
 {
-	return cut_child(&((struct agent *)arg)->commit_child);
+	((struct agent *)arg)->commit_child.token = 0;
+	return true;
 }
 
 /* What follows a commit when traffic flows again: three programs, one after the other. */
@@ -386,16 +414,43 @@ refresh_done(void *arg, const struct child_result *r)
 }
 
 static int
-refresh_begin(struct steps *s, unsigned token, void *arg)
+start_refresh(struct agent *a, unsigned token)
 {
-	struct agent *a = arg;
-
 	a->resync_child.phase = 0;
 	if (ask_conntrackd(a, &a->resync_child, refresh[0], a->cluster->timeouts.resync_ms, token) <
 	    0)
 		return -1;
 	a->resync_child.child.done = refresh_done;
 	return 0;
+}
+
+static void
+refresh_now(struct agent *a, unsigned token)
+{
+	if (start_refresh(a, token) < 0)
+		steps_end(&a->steps, token, STEP_FAILED, strerror(errno));
+}
+
+static int
+refresh_begin(struct steps *s, unsigned token, void *arg)
+{
+	struct agent *a = arg;
+
+	if (!child_running(&a->commit_child.child))
+		return start_refresh(a, token);
+	a->refresh_token = token;
+	return 0;
+}
+
+static bool
+refresh_cut(void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->refresh_token == 0)
+		return cut_child(&a->resync_child);
+	a->refresh_token = 0;
+	return true;
 }
 
 static int
@@ -509,7 +564,7 @@ static const struct row master[] = {
     [M_ANNOUNCE] = {"announce", AFTER(M_PROMOTE) | AFTER(M_GATE), T_ANNOUNCE, false, announce_begin,
 	NULL},
     [M_REFRESH] = {"conntrack-refresh", AFTER(M_ANNOUNCE), T_RESYNC, true, refresh_begin,
-	resync_cut},
+	refresh_cut},
 };
 
 enum {
