@@ -260,6 +260,7 @@ struct agent {
 	struct health_facts facts;
 	struct health health;
 	bool held;           /* the virtual WAN address is on its interface */
+	bool lan_gone;       /* we serve, and that of the LAN was not there */
 	uint64_t verdict_ms; /* of the last verdict; 0 = none yet */
 	bool yielding;       /* what the track file says; valid with verdict_ms */
 	bool track_written;
