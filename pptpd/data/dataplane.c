@@ -158,6 +158,7 @@ free_session(struct dp_session *s)
 	mppe_fini(&s->tx.mppe);
 	mppe_fini(&s->rx.far);
 	hold_fini(&s->tx.hold, NULL);
+	hold_fini(&s->rx.parked, NULL);
 	explicit_bzero(s->key, sizeof(s->key));
 	explicit_bzero(&s->report, sizeof(s->report));
 	free(s);
@@ -320,12 +321,12 @@ dp_attach(struct dataplane *dp, const struct dp_session_config *c)
 		s->late[half] = (struct late){.session = s, .half = (enum half)half};
 	gre_rx_init(&s->rx.gre, dp->config.reorder_window, dp->config.reorder_timeout_us);
 	s->rx.gap.owner = s->rx.ack.owner = s->tx.held.owner = s->tx.step.owner = s;
+	s->rx.park.owner = s;
 	s->rx.unsent = (struct unsent){.session = s, .half = HALF_RX};
 	s->tx.unsent = (struct unsent){.session = s, .half = HALF_TX};
 	if (c->state != NULL) {
 		rx_import(s, c->state, c->exact);
 		send_import(s, c->state, c->fill_from);
-		s->tx.follows &= !c->exact;
 	}
 	s->next = dp->sessions;
 	if (s->next != NULL)

@@ -96,7 +96,9 @@ struct dp_session_config {
 	 */
 	uint32_t fill_from;
 	/* With state: it is exact, and nothing came between (a handover). Then the first packet
-	 * from the client is put in order like any other, instead of being taken wherever it is. */
+	 * from the client is put in order like any other, instead of being taken wherever it is;
+	 * and the first that comes directly waits a moment for those before it, which may yet be
+	 * relayed. */
 	bool exact;
 };
 

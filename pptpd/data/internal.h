@@ -89,6 +89,11 @@ struct rx_half {
 	uint32_t skips;    /* keys that may be skipped now, */
 	uint64_t skips_us; /* as of then; see earn_skips() */
 	struct due gap, ack;
+	bool handed;         /* park.c: what comes directly may be ahead of what is relayed */
+	uint32_t direct_seq; /* the first that came so, if any is parked */
+	uint64_t handed_until_us;
+	struct hold parked; /* outer packets */
+	struct due park;
 	struct unsent unsent;
 	_Atomic uint64_t index; /* of mppe, for readers */
 	struct tally tally;
@@ -122,10 +127,6 @@ struct tx_half {
 	 * when it is asked for one (0 = not), and when last. */
 	uint32_t ack_seen;
 	uint64_t progress_us, asked_us, echo_us;
-	/* Continued: from here on, until the client acknowledges a number of ours; see follow(). */
-	bool follows;
-	uint32_t begin_seq, follow_left;
-	uint64_t begin_index;
 	struct unsent unsent;
 	_Atomic uint64_t index;
 	_Atomic uint32_t next;     /* gre.next, for readers */
@@ -325,13 +326,15 @@ struct worker {
 	struct tally tally;         /* of what no session owns */
 	struct dp_session **calls;  /* by our call id: receive halves */
 	struct dp_session **routes; /* hash of inner destinations: transmit halves */
-	struct due_list gaps, acks, holds, steps;
+	struct due_list gaps, acks, holds, steps, parks;
 	struct unsent *unsent_head, **unsent_tail; /* notes that found the ring full */
-	size_t held_bytes;                         /* by the transmit halves of this worker */
+	size_t held_bytes;                         /* by this worker: by its transmit halves, and parked */
 	uint8_t relay;                             /* enum relay */
 	bool deaf;            /* does not wait for the GRE socket and the TUN */
 	bool end_untold;      /* NOTE_RELAY_END, for want of room */
 	uint32_t relay_round; /* of the newest order */
+	bool injecting;       /* what is in hand was relayed */
+	uint64_t injected_us; /* when the last one was */
 	_Atomic uint64_t relayed, injected;
 	struct outbox outbox;
 	struct rx_batch *batch;
@@ -471,6 +474,15 @@ void relay_ended(struct worker *w, uint32_t round); /* NOTE_RELAY_END */
 void relay_fini(struct worker *w);
 /* s->steered changes: which worker an inner destination belongs to. */
 void relay_steer(struct dataplane *dp, struct dp_session *s, uint32_t ip);
+
+/* park.c: what comes directly waits for what is relayed. */
+void park_attach(struct worker *w, struct dp_session *s);
+/* A packet of a session that is `handed`. False: nothing to wait for. */
+bool park_packet(
+    struct worker *w, struct dp_session *s, uint32_t seq, const uint8_t *packet, size_t len);
+void park_look(struct worker *w, struct dp_session *s); /* some are parked: the gap may be closed */
+void park_due(struct worker *w, struct dp_session *s);
+void park_detach(struct worker *w, struct dp_session *s);
 
 /* stall.c: a client that acknowledges no more. */
 /* True: another packet would only be lost, and its key with it. */

@@ -86,6 +86,22 @@ relay_window(struct worker *w, struct dp_session *s)
 
 /* False: no room for the rest of it. */
 static bool
+relay_parked(struct worker *w, struct dp_session *s)
+{
+	struct hold *parked = &s->rx.parked;
+
+	for (; parked->first != NULL; hold_pop(parked, &w->held_bytes)) {
+		if (!note_room(w, 1))
+			return false;
+		relay_packet(
+		    w, NOTE_RELAY_GRE, parked->first->bytes + HOLD_ROOM, parked->first->len);
+	}
+	due_cancel(&s->rx.park);
+	return true;
+}
+
+/* False: no room for the rest of it. */
+static bool
 relay_hold(struct worker *w, struct dp_session *s)
 {
 	struct tx_half *tx = &s->tx;
@@ -115,6 +131,9 @@ relay_kept(struct worker *w)
 			return false;
 		relay_window(w, d->owner);
 	}
+	while ((d = due_first(&w->parks)) != NULL)
+		if (!relay_parked(w, d->owner))
+			return false;
 	while ((d = due_first(&w->holds)) != NULL)
 		if (!relay_hold(w, d->owner))
 			return false;
@@ -169,8 +188,11 @@ relay_inject(struct worker *w, const struct order *o)
 		return;
 	}
 	tally_add(&w->injected, 1);
+	w->injected_us = w->now_us;
 	if (gre) {
+		w->injecting = true;
 		rx_input(w, o->payload, o->len);
+		w->injecting = false;
 		return;
 	}
 	memcpy(w->tun_buf + TUN_ROOM, o->payload, o->len);

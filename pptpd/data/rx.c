@@ -18,6 +18,8 @@
 #include "pptpd/data/ipmtu.h"
 #include "pptpd/ppp/ppp.h"
 
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
 /* Keys that a session may skip: at once, and what it earns by time and by packet. */
 #define SKIPS_MAX        (4 * MPPE_SKIP_MAX)
 #define SKIPS_EVERY_US   64
@@ -397,9 +399,13 @@ rx_input(struct worker *w, const uint8_t *packet, size_t len)
 	}
 	if (!h.has_seq)
 		return;
+	if (unlikely(s->rx.handed) && !w->injecting && park_packet(w, s, h.seq, packet, len))
+		return;
 	d = (struct delivery){.w = w, .s = s};
 	gre_rx_input(&s->rx.gre, w->now_us, h.seq, payload.p, rd_left(&payload), deliver, &d);
 	after_gre(w, s);
+	if (unlikely(s->rx.parked.count > 0))
+		park_look(w, s);
 }
 
 void
@@ -430,6 +436,7 @@ rx_detach(struct worker *w, struct dp_session *s)
 	w->calls[s->call_id] = NULL;
 	due_cancel(&s->rx.gap);
 	due_cancel(&s->rx.ack);
+	park_detach(w, s);
 }
 
 void
@@ -475,6 +482,7 @@ rx_import(struct dp_session *s, const struct dp_state *state, bool exact)
 
 	if (state->rx_any) {
 		gre_rx_resume(&rx->gre, state->rx_seq);
+		rx->handed = exact;
 		if (exact)
 			rx->gre.resumed = false;
 		gre_ack_received(&s->ack, state->rx_seq);

@@ -54,6 +54,7 @@ worker_init(struct worker *w, const struct dp_config *c, unsigned index)
 	due_list_init(&w->acks);
 	due_list_init(&w->holds);
 	due_list_init(&w->steps);
+	due_list_init(&w->parks);
 	w->unsent_tail = &w->unsent_head;
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll_fd < 0 || ring_init(&w->orders, ORDERS_SIZE) < 0 ||
@@ -120,6 +121,7 @@ attach(struct worker *w, struct dp_session *s, enum half half)
 		return; /* nothing to do until there is something to send */
 	assert(w->calls[s->call_id] == NULL);
 	w->calls[s->call_id] = s;
+	park_attach(w, s);
 }
 
 static void
@@ -239,6 +241,8 @@ worker_run_due(struct worker *w)
 		catchup_due(w, in_hand(w, d));
 	while ((d = due_pop(&w->holds, w->now_us)) != NULL)
 		send_held_due(w, in_hand(w, d));
+	while ((d = due_pop(&w->parks, w->now_us)) != NULL)
+		park_due(w, in_hand(w, d));
 }
 
 static void
@@ -254,7 +258,7 @@ read_clock(struct worker *w)
 static int
 next_timeout(struct worker *w)
 {
-	struct due_list *lists[] = {&w->gaps, &w->acks, &w->steps, &w->holds};
+	struct due_list *lists[] = {&w->gaps, &w->acks, &w->steps, &w->holds, &w->parks};
 	uint64_t at_us = UINT64_MAX;
 
 	if (w->unsent_head != NULL || relay_waits(w))

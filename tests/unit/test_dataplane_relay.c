@@ -700,19 +700,198 @@ test_exact(void **state)
 	rig_turn(&p->a);
 	give(p);
 	take(p);
-	rig_turn(&p->b);
-	from_client_but_one(p, &p->b, 6, 3, missing, &missing_len);
+	p->to = p->b.dp;
+	from_client_but_one(p, &p->a, 6, 3, missing, &missing_len);
+	rig_turn(&p->a);
 	rig_turn(&p->b);
 	assert_from_tun(&p->b, 0, 0);
-	rig_to_server(&p->b, missing, missing_len);
+	rig_to_server(&p->a, missing, missing_len);
+	rig_turn(&p->a);
 	rig_turn(&p->b);
 	assert_from_tun(&p->b, 6, 3);
 	/* What never comes is not waited for longer than ever. */
-	from_client_but_one(p, &p->b, 9, 3, missing, &missing_len);
+	from_client_but_one(p, &p->a, 9, 3, missing, &missing_len);
+	rig_turn(&p->a);
 	rig_turn(&p->b);
 	p->now_us += 20000;
 	rig_turn(&p->b);
 	assert_from_tun(&p->b, 10, 2);
+}
+
+/* A session is with b; client packets 6..8 are on their way by a, those from 9 on came directly. */
+static void
+overtaken(struct pair *p, unsigned direct)
+{
+	from_client(p, &p->a, 1, 5);
+	rig_turn(&p->a);
+	give(p);
+	take(p);
+	rig_turn(&p->b);
+	from_client(p, &p->a, 6, 3);
+	rig_turn(&p->a);
+	assert_int_equal(p->n, 3);
+	from_client(p, &p->b, 9, direct);
+	rig_turn(&p->b);
+	assert_from_tun(&p->b, 0, 0);
+}
+
+/* The address has moved, and what is relayed is slow: what came directly waits for it. */
+static void
+test_direct_overtakes(void **state)
+{
+	struct pair *p = *state;
+
+	overtaken(p, 200); /* far more than a window */
+	p->now_us += 140000;
+	rig_turn(&p->b);
+	inject(p->b.dp, &p->kept[0]);
+	rig_turn(&p->b);
+	p->now_us += 140000;
+	rig_turn(&p->b);
+	assert_from_tun(&p->b, 6, 1);
+	inject(p->b.dp, &p->kept[1]);
+	inject(p->b.dp, &p->kept[2]);
+	from_client(p, &p->b, 209, 10);
+	rig_turn(&p->b);
+	assert_from_tun(&p->b, 7, 212);
+	assert_int_equal(rig_counters(&p->b).drops[DP_DROP_LOST], 0);
+	assert_int_equal(p->b.dp->workers[0].held_bytes, 0);
+	assert_false(p->b.s->rx.handed);
+	assert_false(due_pending(&p->b.s->rx.park));
+}
+
+/* Nothing is relayed any more: it is not waited for. */
+static void
+test_direct_waits_no_longer(void **state)
+{
+	struct pair *p = *state;
+
+	overtaken(p, 5);
+	for (unsigned i = 0; i < 14; i++) {
+		p->now_us += 10000;
+		rig_turn(&p->b);
+		assert_from_tun(&p->b, 0, 0);
+	}
+	p->now_us += 10000;
+	rig_turn(&p->b);
+	p->now_us += 20000; /* the gap is one like any other now */
+	rig_turn(&p->b);
+	assert_from_tun(&p->b, 9, 5);
+	inject_all(p, p->b.dp);
+	rig_turn(&p->b);
+	assert_int_equal(rig_counters(&p->b).drops[DP_DROP_LATE], 3);
+	assert_int_equal(rig_counters(&p->b).drops[DP_DROP_LOST], 3);
+}
+
+/* Something is relayed all the time, but not what is missing. */
+static void
+test_direct_waits_at_most(void **state)
+{
+	struct pair *p = *state;
+	unsigned ms = 0;
+	uint32_t id;
+
+	overtaken(p, 5);
+	while ((id = rig_from_tun(&p->b)) == 0 && ms < 1000) {
+		ms += 10;
+		p->now_us += 10000;
+		rig_tun(&p->a, 1);
+		p->n = 3;
+		rig_turn(&p->a);
+		inject(p->b.dp, &p->kept[3]);
+		rig_turn(&p->b);
+	}
+	assert_int_equal(id, 9);
+	assert_in_range(ms, 500, 530);
+}
+
+/* Long after the handover, and where nothing is missing, nobody waits. */
+static void
+test_direct_does_not_wait(void **state)
+{
+	struct pair *p = *state;
+	uint8_t missing[PEER_MAX];
+	size_t missing_len;
+
+	from_client(p, &p->a, 1, 5);
+	rig_turn(&p->a);
+	give(p);
+	take(p);
+	rig_turn(&p->b);
+	from_client(p, &p->b, 6, 1);
+	from_client_but_one(p, &p->b, 7, 3, missing, &missing_len);
+	rig_turn(&p->b);
+	assert_from_tun(&p->b, 6, 1);
+	assert_int_equal(p->b.s->rx.parked.count, 0);
+	p->now_us += 20000;
+	rig_turn(&p->b);
+	assert_from_tun(&p->b, 8, 2);
+}
+
+static void
+test_direct_much_later(void **state)
+{
+	struct pair *p = *state;
+	uint8_t missing[PEER_MAX];
+	size_t missing_len;
+
+	from_client(p, &p->a, 1, 5);
+	rig_turn(&p->a);
+	give(p);
+	take(p);
+	rig_turn(&p->b);
+	p->now_us += 3000000;
+	from_client_but_one(p, &p->b, 6, 3, missing, &missing_len);
+	rig_turn(&p->b);
+	assert_int_equal(p->b.s->rx.parked.count, 0);
+	p->now_us += 20000;
+	rig_turn(&p->b);
+	assert_from_tun(&p->b, 7, 2);
+}
+
+/* More than a session may have waiting: none of it is dropped for that. */
+static void
+test_direct_overflows(void **state)
+{
+	struct pair *p = *state;
+
+	overtaken(p, HOLD_MAX);
+	from_client(p, &p->b, 9 + HOLD_MAX, 1);
+	rig_turn(&p->b);
+	p->now_us += 20000;
+	rig_turn(&p->b);
+	assert_from_tun(&p->b, 9, HOLD_MAX + 1);
+}
+
+/* What is parked goes on with the session, to whoever has it next; or with it to its end. */
+static void
+test_parked_is_relayed(void **state)
+{
+	struct pair *p = *state;
+
+	overtaken(p, 5);
+	dp_relay(p->b.dp, true);
+	rig_turn(&p->b);
+	assert_int_equal(p->n, 8);
+	assert_int_equal(p->b.dp->workers[0].held_bytes, 0);
+	dp_relay(p->b.dp, false);
+	inject_all(p, p->b.dp);
+	rig_turn(&p->b);
+	rig_turn(&p->b);
+	assert_from_tun(&p->b, 6, 8);
+}
+
+static void
+test_parked_end(void **state)
+{
+	struct pair *p = *state;
+
+	overtaken(p, 5);
+	dp_detach(p->b.dp, p->b.s);
+	rig_turn(&p->b);
+	assert_int_equal(p->b.detached, 1);
+	assert_int_equal(p->b.dp->workers[0].held_bytes, 0);
+	assert_null(due_first(&p->b.dp->workers[0].parks));
 }
 
 /* It ends with packets everywhere. */
@@ -751,6 +930,14 @@ main(void)
 	    ROW(test_injected_find_no_room),
 	    ROW(test_frozen),
 	    ROW(test_exact),
+	    ROW(test_direct_overtakes),
+	    ROW(test_direct_waits_no_longer),
+	    ROW(test_direct_waits_at_most),
+	    ROW(test_direct_does_not_wait),
+	    ROW(test_direct_much_later),
+	    ROW(test_direct_overflows),
+	    ROW(test_parked_is_relayed),
+	    ROW(test_parked_end),
 	    ROW(test_end_in_use),
 	};
 
