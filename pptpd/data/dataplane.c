@@ -327,6 +327,7 @@ dp_attach(struct dataplane *dp, const struct dp_session_config *c)
 	if (c->state != NULL) {
 		rx_import(s, c->state, c->exact);
 		send_import(s, c->state, c->fill_from);
+		s->tx.follows &= !c->exact;
 	}
 	s->next = dp->sessions;
 	if (s->next != NULL)

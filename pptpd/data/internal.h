@@ -127,6 +127,10 @@ struct tx_half {
 	 * when it is asked for one (0 = not), and when last. */
 	uint32_t ack_seen;
 	uint64_t progress_us, asked_us, echo_us;
+	/* Continued: from here on, until the client acknowledges a number of ours; see follow(). */
+	bool follows;
+	uint32_t begin_seq, follow_left;
+	uint64_t begin_index;
 	struct unsent unsent;
 	_Atomic uint64_t index;
 	_Atomic uint32_t next;     /* gre.next, for readers */
