@@ -68,6 +68,7 @@ broken() {
 	caught CUT "$safety" "$two_uses" "odd stays open because the active was not silent"
 	caught FOLDER "$safety" "$two_uses" "an epoch file made before the node is in step"
 	caught CONSENT "$safety" "$two_uses" "consent of a node that is not clean frees every key"
+	caught EXACT "$safety" "$two_uses" "a handover's exact mark is named and not obeyed"
 	caught BOOT "$live" 'acceptance cycle' "a class closed at each HELLO of the same boot"
 	caught SILENCE "$live" 'acceptance cycle' "no silence: the active waits for ever"
 }

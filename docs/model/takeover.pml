@@ -5,8 +5,8 @@
  * interleaving of frames, losses, orders and reboots. README.md beside it says what is left out;
  * check.sh runs it. Every branch of a node is one atomic step.
  *
- * Sizes: KEYS key indices, a mark BLOCK ahead, epochs up to EPOCHS, REBOOTS reboots of which LOST lose the
- * state folder. With LIVE one node dies for good and the survivor must go on.
+ * Sizes: KEYS key indices, a mark BLOCK ahead, epochs up to EPOCHS, planned moves in the first MOVES of them,
+ * REBOOTS reboots of which LOST lose the state folder. With LIVE one node dies for good and the survivor must go on.
  * A BROKEN_x takes one rule away; the search must then find an error (check.sh says which rule it is).
  */
 #ifndef KEYS
@@ -25,11 +25,15 @@
 #define LOST 1
 #endif
 
+#ifndef MOVES
+#define MOVES 1
+#endif
+
 #define NO_MARK 15 /* every key; as `asked`: nothing is asked for */
 #define PEER	(1 - n)
 #define ODD(k)	((k) & 1)
 
-mtype:frame = { HELLO, SNAPSHOT, MARKS, APPLIED };
+mtype:frame = { HELLO, SNAPSHOT, MARKS, APPLIED, HANDOVER, TAKEN };
 
 /* Frames of the stream, by sender: type, epoch, mark (HELLO: sender is active), classes (HELLO: PAST). */
 chan wire[2] = [2] of { mtype:frame, byte, byte, byte };
@@ -47,6 +51,7 @@ bit closed_even[2]; /* for good */
 bit closed_odd[2];
 byte mark[2];	  /* standby: of the copy; active: applied, keys below it are ours */
 bit stale[2];	  /* standby: consent was given */
+bit ready[2];	  /* standby: epoch and marker for a handover are on the disk */
 
 /* In memory, the active's. */
 byte next[2];	  /* key index of the next packet */
@@ -102,6 +107,7 @@ inline hang_up(x)
 	greeted[x] = 0;
 	described[x] = 0;
 	asked[x] = NO_MARK;
+	ready[x] = 0;
 }
 
 inline forget_session(x)
@@ -258,23 +264,58 @@ inline ask_for_mark()
 inline tidy_standby()
 {
 	if
-	:: true -> marker[n] = 0; file_epoch[n] = epoch[n]
+	:: !ready[n] ->
+		marker[n] = 0;
+		if
+		:: epoch[n] > file_epoch[n] -> file_epoch[n] = epoch[n]
+		:: else
+		fi
 	:: true
 	fi
+}
+
+inline apply_record(m, classes)
+{
+	session[n] = 1;
+	stale[n] = 0;
+	mark[n] = m;
+	closed_even[n] = classes & 1;
+	closed_odd[n] = classes >> 1
 }
 
 inline apply_snapshot(m, classes)
 {
 	if
 	:: m == NO_MARK -> forget_session(n)
-	:: else ->
-		session[n] = 1;
-		stale[n] = 0;
-		mark[n] = m;
-		closed_even[n] = classes & 1;
-		closed_odd[n] = classes >> 1
+	:: else -> apply_record(m, classes)
 	fi;
 	tidy_standby()
+}
+
+/*
+ * The standby has prepared: epoch and marker are on its disk. Then the exact mark, with HANDOVER behind
+ * it: nothing of the active is ahead. What it relays uses no key.
+ */
+inline hand_over()
+{
+	write_epoch(PEER);
+	ready[PEER] = 1;
+#ifndef BROKEN_EXACT
+	mark[n] = next[n];
+#endif
+	asked[n] = next[n];
+	wire[n]!HANDOVER(epoch[n], next[n], closed_even[n] + 2 * closed_odd[n])
+}
+
+/* REFUSED is an APPLIED: then a new mark is asked for. TAKEN is a word of the higher epoch. */
+inline read_handover(m, classes)
+{
+	apply_record(m, classes);
+	if
+	:: ready[n] && file_epoch[n] > epoch[n] -> epoch[n] = file_epoch[n]; go_on()
+	:: true
+	fi;
+	ready[n] = 0
 }
 
 inline read_hello(e, from_active, past)
@@ -340,6 +381,12 @@ inline read_frame()
 	if
 	:: type == HELLO -> read_hello(e, m, classes)
 	:: type == APPLIED -> read_applied(e)
+	:: type == TAKEN ->
+		hear(e, 0);
+		if
+		:: ok -> hang_up(n)
+		:: else
+		fi
 	:: else ->
 		hear(e, 1);
 		if
@@ -351,9 +398,13 @@ inline read_frame()
 			if
 			:: type == SNAPSHOT -> apply_snapshot(m, classes)
 			:: type == MARKS && session[n] -> mark[n] = m
+			:: type == HANDOVER -> read_handover(m, classes)
 			:: else
 			fi;
-			wire[n]!APPLIED(epoch[n], 0, 0)
+			if
+			:: serves[n] -> wire[n]!TAKEN(epoch[n], 0, 0)
+			:: else -> wire[n]!APPLIED(epoch[n], 0, 0)
+			fi
 		fi
 	fi;
 	key = 0;
@@ -368,11 +419,22 @@ inline read_frame()
 /* Epoch and marker are on the disk before the first packet. */
 inline promote()
 {
+	write_epoch(n);
+	epoch[n] = file_epoch[n];
+	go_on()
+}
+
+inline write_epoch(x)
+{
+	file_epoch[x] = (epoch[x] > file_epoch[x] -> epoch[x] : file_epoch[x]) + 1;
+	marker[x] = 1
+}
+
+inline go_on()
+{
 	heard[0] = 0;
 	heard[1] = 0;
-	file_epoch[n] = (epoch[n] > file_epoch[n] -> epoch[n] : file_epoch[n]) + 1;
-	epoch[n] = file_epoch[n];
-	marker[n] = 1;
+	ready[n] = 0;
 	serves[n] = 1;
 	if
 	:: session[n] && !stale[n] && !closed_odd[n] ->
@@ -448,10 +510,10 @@ inline step_down()
 inline die()
 {
 	/* A word of an epoch that is in force may still be on its way: then the sessions end. */
-	could = session[PEER] &&
+	could = session[PEER] && !wire[n]??[TAKEN, _, _, _] &&
 	    epoch[n] + (serves[n] && serves[PEER] && n == 0 -> 1 : 0) <= epoch[PEER] &&
 	    (serves[PEER] -> next[PEER] + 1 < KEYS && !(EXPOSED(PEER) && closed_even[PEER]) :
-	     session[n] && !stale[PEER] && !closed_odd[PEER] && mark[PEER] + 1 < KEYS &&
+	     session[n] && !stale[PEER] && !closed_odd[PEER] && !closed_odd[n] && mark[PEER] + 1 < KEYS &&
 		 next[n] + 2 * BLOCK + 1 < KEYS);
 	demote(n);
 	dead[n] = 1
@@ -497,6 +559,14 @@ end:
 		give_consent()
 	   }
 	:: atomic { serves[n] && consent[n] && EXPOSED(n) -> go_solo() }
+
+	/* a planned move */
+	:: atomic {
+		CALM && epoch[n] <= MOVES && up[n] && serves[n] && described[n] && EXPOSED(n) &&
+		    asked[n] == NO_MARK && next[n] <= mark[n] && up[PEER] && QUIET && !serves[PEER] && session[PEER] &&
+		    !stale[PEER] && NEW_EPOCH(PEER) ->
+		hand_over()
+	   }
 
 	/* the agents talk: here the peer's word reaches us */
 	:: atomic {
