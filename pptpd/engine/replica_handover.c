@@ -210,6 +210,12 @@ replica_relay(struct replica *r, enum replica_relay_kind kind, uint64_t connecti
 	return true;
 }
 
+bool
+replica_is_relayed(const struct replica *r)
+{
+	return r->handover == HANDOVER_TAKEN;
+}
+
 void
 replica_relay_end(struct replica *r)
 {

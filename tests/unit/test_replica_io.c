@@ -33,6 +33,14 @@ replica_connected(struct replica *r)
 	replica_io_send(io, (const uint8_t *)"hello", 5);
 }
 
+static bool relayed;
+
+bool
+replica_is_relayed(const struct replica *r)
+{
+	return relayed;
+}
+
 void
 replica_disconnected(struct replica *r, const char *why)
 {
@@ -139,6 +147,24 @@ test_both_ways(void **state)
 	assert_int_equal(io->fd, -1);
 	replica_io_send(io, (const uint8_t *)"lost", 4); /* nobody hears it */
 	assert_true(io->out == io->ready && io->out_len == 0);
+}
+
+/* A piece a turn; when there is nothing but relayed packets, all of them. */
+static void
+test_pieces(void **state)
+{
+	static uint8_t bytes[5 * READ_SIZE];
+	int fd = dial();
+
+	relayed = false;
+	assert_int_equal(send(fd, bytes, sizeof bytes, 0), sizeof bytes);
+	turn(IO_READ);
+	assert_int_equal(notes.heard_len, READ_SIZE);
+	relayed = true;
+	turn(IO_READ);
+	assert_int_equal(notes.heard_len, sizeof bytes);
+	relayed = false;
+	close(fd);
 }
 
 static void
@@ -260,6 +286,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_both_ways, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_pieces, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_newer_one_displaces_the_older, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_hang_up_while_reading, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_peer_that_does_not_read, setup, teardown),
