@@ -4,8 +4,10 @@
  *
  * The replica's input: the first byte says to whom (a standby, an active, one that has not heard a
  * HELLO yet), the second how the rest is cut into pieces. Frames are numbered and given an epoch on
- * the way if the first byte says so, so that the fuzzer gets behind the first check. Any bytes are
- * safe; the active goes on; what an active may send never exceeds what its standby applied.
+ * the way if the first byte says so, so that the fuzzer gets behind the first check. With another
+ * bit the pair speaks version 2, and as soon as it can the active gives, or the standby expects, a
+ * handover. Any bytes are safe; the active goes on; what an active may send never exceeds what its
+ * standby applied.
  */
 #include <stdlib.h>
 
@@ -19,6 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define NO_HELLO   0x02
 #define NUMBERED   0x04
 #define KEEPS_FULL 0x08
+#define MOVES      0x10
 
 static void
 must(bool truth)
@@ -39,15 +42,17 @@ quiet(void)
 }
 
 static void
-hello(struct end *to, bool active)
+hello(struct end *to, bool active, uint16_t version)
 {
 	uint8_t buf[256];
 	struct wr w = wr_init(buf, sizeof buf);
 
 	replica_frame_begin(&w, REPLICA_HELLO, 5, 1);
-	replica_put_hello(&w,
-	    &(struct replica_hello){
-		.version_min = 1, .version_max = 1, .node = "gw9", .active = active, .boot_id = 9});
+	replica_put_hello(&w, &(struct replica_hello){.version_min = 1,
+				  .version_max = version,
+				  .node = "gw9",
+				  .active = active,
+				  .boot_id = 9});
 	replica_frame_end(&w);
 	replica_input(to->r, buf, wr_len(&w));
 }
@@ -71,7 +76,7 @@ number(uint8_t *bytes, size_t len, uint64_t sequence)
 }
 
 static void
-feed(struct end *to, const uint8_t *bytes, size_t len, size_t piece)
+feed(struct end *to, const uint8_t *bytes, size_t len, size_t piece, bool moves)
 {
 	struct rd r = rd_init(bytes, len);
 
@@ -79,6 +84,8 @@ feed(struct end *to, const uint8_t *bytes, size_t len, size_t piece)
 		size_t n = piece == 0 || piece > rd_left(&r) ? rd_left(&r) : piece;
 
 		replica_input(to->r, rd_bytes(&r, n), n);
+		if (moves && replica_expect(to->r, 6, 1000) < 0)
+			(void)replica_give(to->r, 6);
 		loop_advance(to->loop, 0);
 	}
 }
@@ -88,7 +95,12 @@ check_active(struct end *a)
 {
 	struct replica_status st = end_status(a);
 
-	must(st.sessions == 3 && st.state != REPLICA_STANDBY && !st.connected);
+	must(!st.connected && st.handover == HANDOVER_NONE);
+	if (a->given[REPLICA_GIVEN_TAKEN] > 0) {
+		must(st.sessions == 0 && st.state == REPLICA_STANDBY && st.epoch == 6);
+		return;
+	}
+	must(st.sessions == 3 && st.state != REPLICA_STANDBY);
 	for (unsigned i = 0; i < 3; i++)
 		if (a->s[i].rs.exposed)
 			must(end_burst(a, &a->s[i], 5000) <= 4 * REPLICA_AHEAD_FAST);
@@ -118,14 +130,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	e->open = true;
 	replica_connected(e->r);
 	if (!(data[0] & NO_HELLO))
-		hello(e, !(data[0] & TO_ACTIVE));
+		hello(e, !(data[0] & TO_ACTIVE), data[0] & MOVES ? 2 : 1);
 	loop_advance(l, 1);
 	bytes = malloc(size);
 	must(bytes != NULL);
 	memcpy(bytes, data + 2, size - 2);
 	if (data[0] & NUMBERED)
 		number(bytes, size - 2, data[0] & NO_HELLO ? 0 : 1);
-	feed(e, bytes, size - 2, data[1]);
+	feed(e, bytes, size - 2, data[1], data[0] & MOVES);
 	free(bytes);
 	loop_advance(l, 2000);
 	must(!e->open); /* nothing more was heard */
