@@ -125,6 +125,7 @@ on_begin(void *arg, enum role_work work, const char *why)
 			counter = a->peer.epoch.counter;
 		a->epoch.counter = move_epoch(counter, a->take.prepared ? a->take.epoch : 0);
 		snprintf(a->epoch.node, sizeof(a->epoch.node), "%s", a->us->name);
+		agent_split_promoted(a);
 	} else {
 		arp_stop(&a->arp);
 	}
@@ -312,6 +313,7 @@ set_paths(struct agent *a)
 	set_path(h, a->sshd_pid, HAGENT_SSHD_PID);
 	set_path(h, a->pptpd_socket, HAGENT_PPTPD_SOCKET);
 	set_path(h, a->alone_path, HAGENT_ALONE);
+	set_path(h, a->standing, HAGENT_STANDING);
 }
 
 /* The folders, and the lock that lets only one agent run; it is held until we end. */
@@ -386,6 +388,8 @@ init_parts(struct agent *a)
 	role_init(&a->role, on_begin, a);
 	steps_init(&a->steps, a->loop, on_step, on_done, a);
 	agent_steps_init(a);
+	agent_fence_init(a);
+	agent_split_init(a);
 	agent_move_init(a);
 	agent_take_init(a);
 	agent_maintain_init(a);
@@ -457,6 +461,7 @@ agent_fini(struct agent *a)
 		agent_maintain_fini(a);
 		agent_commands_fini(a);
 		agent_replica_fini(a);
+		agent_fence_fini(a);
 		steps_fini(&a->steps);
 		agent_steps_fini(a);
 		answer_client_free(a->pptpd.orders);

@@ -13,6 +13,7 @@
  *   agent_files.c     changed files, and the children that carry them
  *   agent_link.c      keeps `hagent link` running
  *   agent_replica.c   consent, silence, the marker, the guard's holds
+ *   agent_split.c     two that both served; agent_fence.c: what must be sure of a lost peer
  *   agent_move.c      planned moves: giving the sessions and the addresses to the peer
  *   agent_take.c      planned moves: being ready for them
  *   agent_maintain.c  maintenance
@@ -36,6 +37,7 @@
 #include "hagent/peer.h"
 #include "hagent/probe.h"
 #include "hagent/role.h"
+#include "hagent/split.h"
 #include "hagent/steps.h"
 #include "keepalived/fifo.h"
 
@@ -206,6 +208,29 @@ struct agent_maintenance {
 	uint64_t again_ms; /* when it may try to move away */
 };
 
+enum fence_purpose {
+	FENCE_PROMOTE,
+	FENCE_SILENT
+};
+
+/* See agent_fence.c. */
+struct agent_fence {
+	struct agent_child child;
+	enum {
+		FENCE_IDLE,
+		FENCE_RUNS,
+		FENCE_DONE,
+		FENCE_FAILED,
+		FENCE_HUNG
+	} state;
+	enum fence_purpose purpose;
+	uint64_t began_ms, ended_ms, asked_ms;
+	int64_t ended_at; /* wall clock; 0 = never */
+	unsigned token;   /* of the step that waits; 0 = none */
+	struct timer wait;
+	char text[160];
+};
+
 struct agent {
 	const struct hagent *h;
 	const struct agent_options *options;
@@ -215,7 +240,7 @@ struct agent {
 	char self[PATH_MAX]; /* our own program */
 	char vrrp_pid[PATH_MAX], track[PATH_MAX], epoch_path[PATH_MAX], state_folder[PATH_MAX];
 	char conntrackd_conf[PATH_MAX], conntrackd_socket[PATH_MAX], sshd_pid[PATH_MAX];
-	char pptpd_socket[PATH_MAX], alone_path[PATH_MAX];
+	char pptpd_socket[PATH_MAX], alone_path[PATH_MAX], standing[PATH_MAX];
 	struct sig term, interrupt;
 	uint64_t started_ms;
 
@@ -251,6 +276,9 @@ struct agent {
 
 	struct peer peer;
 	struct agent_replica replica;
+	struct agent_fence fence;
+	struct split split;
+	bool standing_written, stands_ahead; /* what the priority file says */
 	pid_t link_pid; /* one that we started; 0 = none */
 	bool link_runs; /* ours, or one that an earlier agent started */
 	uint64_t link_started_ms;
@@ -347,6 +375,26 @@ json_t *agent_flap_json(const struct agent *a);
 /* The track file. counted: if we serve, this is one of the automatic moves. */
 void agent_track(struct agent *a, bool yield, const char *why, bool counted);
 
+/* agent_split.c */
+void agent_split_init(struct agent *a);
+void agent_split_look(struct agent *a);
+void agent_split_promoted(struct agent *a); /* a promotion begins */
+json_t *agent_split_json(const struct agent *a);
+
+/* agent_fence.c */
+void agent_fence_init(struct agent *a);
+void agent_fence_fini(struct agent *a);
+void agent_fence_look(struct agent *a);
+enum pair_fence agent_fence_fact(const struct agent *a);
+/* It has just failed: this node must not be MASTER, and why. */
+bool agent_fence_forbids(const struct agent *a);
+const char *agent_fence_text(const struct agent *a);
+const char *agent_fence_word(const struct agent *a);
+json_t *agent_fence_json(const struct agent *a);
+/* The step of a promotion. */
+int agent_fence_begin(struct steps *s, unsigned token, void *arg);
+bool agent_fence_cut(void *arg);
+
 /* agent_files.c */
 void agent_files_init(struct agent *a);
 void agent_files_fini(struct agent *a);
@@ -390,6 +438,7 @@ void agent_replica_move(const struct agent *a, struct move_facts *f);
 /* What the engine says of a handover, borrowed; NULL from an older one. */
 const json_t *agent_replica_handover(const struct agent *a);
 /* Whether it serves under that epoch already. */
+bool agent_replica_is_active(const struct agent *a); /* our engine is */
 bool agent_replica_serves(const struct agent *a, uint64_t epoch);
 /*
  * The marker and that epoch, for a promotion that is prepared. 0: done runs when they are written,

@@ -125,6 +125,8 @@ run_status(struct answer_request *r, json_t *args, void *arg)
 	json_object_set_new(o, "problems", problems_json(a));
 	json_object_set_new(o, "moves", json_integer(agent_moves(a)));
 	json_object_set_new(o, "flap", agent_flap_json(a));
+	json_object_set_new(o, "fence", agent_fence_json(a));
+	json_object_set_new(o, "split", agent_split_json(a));
 	json_object_set_new(o, "crashes", agent_crash_json(a));
 	json_object_set_new(o, "maintenance",
 	    a->maintenance.on ? json_integer((json_int_t)a->maintenance.since) : json_null());

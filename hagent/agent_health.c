@@ -278,6 +278,10 @@ decide(struct agent *a)
 
 	if (agent_move_decides(a))
 		return;
+	if (agent_fence_forbids(a)) {
+		agent_track(a, true, agent_fence_text(a), false);
+		return;
+	}
 	if (!yield && a->good_since_ms == 0)
 		a->good_since_ms = now_ms;
 	if (yield)
@@ -453,6 +457,8 @@ tick_cb(void *arg)
 	look(a);
 	a->ticks++;
 	judge(a);
+	agent_fence_look(a);
+	agent_split_look(a);
 	keep_epochs_apart(a);
 	reconcile(a);
 	agent_maintain_look(a);

@@ -113,6 +113,7 @@ gather(const struct agent *a)
 	    .marker_sure = a->replica.marker_sure,
 	    .paired = a->replica.paired,
 	    .moving = agent_move_keeps_stream(a),
+	    .fence = agent_fence_fact(a),
 	    .peer =
 		{
 		    .fresh = peer_fresh(&a->peer, now_ms),
@@ -561,6 +562,14 @@ const json_t *
 agent_replica_handover(const struct agent *a)
 {
 	return json_object_get(engine_says(a), "handover");
+}
+
+bool
+agent_replica_is_active(const struct agent *a)
+{
+	struct pair_facts f = gather(a);
+
+	return f.engine.answers && f.engine.active;
 }
 
 bool

@@ -5,9 +5,10 @@
  * netlink, programs) run in a child that is killed at the deadline; orders to pptpd are lines on
  * one connection, so that a demotion can never overtake a promotion that pptpd has not read yet.
  *
- *   MASTER   wait for a peer that still serves to let us have its sessions, if we have none; epoch
- *            and promote pptpd, and beside them commit connections and gate open; announce; refresh
- *            conntrackd's caches (background)
+ *   MASTER   wait for a peer that still serves to let us have its sessions, if we have none; fence
+ *            one that is not heard, where that is asked for; epoch and promote pptpd, and beside
+ *            them commit connections and gate open; announce; refresh conntrackd's caches
+ *            (background)
  *   BACKUP   gate shut; wait for the peer to have our sessions, if it lives; demote pptpd; ask for
  *            the peer's connections
  *            After a handover: wait for the peer to have the addresses; gate shut; the rest
@@ -531,8 +532,12 @@ enum {
 	T_RESYNC,
 	T_COPY,
 	T_YIELD,
+	T_FENCE,
 	T_ADDRESS
 };
+
+/* Longer than any command may take: what cannot be killed must not become a promotion. */
+#define FENCE_MS 3600000
 
 struct row {
 	const char *name;
@@ -548,6 +553,7 @@ struct row {
 /* Sessions on one side, forwarded flows on the other: neither waits for the other. */
 enum {
 	M_COPY,
+	M_FENCE,
 	M_EPOCH,
 	M_PROMOTE,
 	M_COMMIT,
@@ -557,9 +563,10 @@ enum {
 };
 static const struct row master[] = {
     [M_COPY] = {"copy", 0, T_COPY, false, copy_begin, copy_cut},
-    [M_EPOCH] = {"epoch", AFTER(M_COPY), T_EPOCH, false, epoch_begin, epoch_cut},
+    [M_FENCE] = {"fence", AFTER(M_COPY), T_FENCE, false, agent_fence_begin, agent_fence_cut},
+    [M_EPOCH] = {"epoch", AFTER(M_FENCE), T_EPOCH, false, epoch_begin, epoch_cut},
     [M_PROMOTE] = {"promote", AFTER(M_EPOCH), T_PROMOTE, false, promote_begin, order_cut},
-    [M_COMMIT] = {"commit", AFTER(M_COPY), T_COMMIT, false, commit_begin, commit_cut},
+    [M_COMMIT] = {"commit", AFTER(M_FENCE), T_COMMIT, false, commit_begin, commit_cut},
     [M_GATE] = {"gate-open", AFTER(M_COMMIT), T_GATE, false, gate_open_begin, gate_cut},
     [M_ANNOUNCE] = {"announce", AFTER(M_PROMOTE) | AFTER(M_GATE), T_ANNOUNCE, false, announce_begin,
 	NULL},
@@ -624,6 +631,7 @@ deadline_of(const struct cluster *c, unsigned which)
 	    [T_RESYNC] = c->timeouts.resync_ms,
 	    [T_COPY] = c->timeouts.copy_ms,
 	    [T_YIELD] = c->timeouts.yield_ms,
+	    [T_FENCE] = FENCE_MS,
 	    [T_ADDRESS] = c->timeouts.address_ms,
 	};
 

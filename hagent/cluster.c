@@ -27,6 +27,8 @@ enum type {
 	NAME,
 	INTERFACE,
 	YESNO,
+	PEER_LOSS,
+	COMMAND,
 	PROTOCOL,
 	RANGE,
 	PORTS,
@@ -54,7 +56,7 @@ static const struct row rows[] = {
     {"pair", "name", NAME, AT(pair.name), "pptp-ha", 0, 0},
     {"pair", "vrrp-id", UINT, AT(pair.vrrp_id), "51", 1, 255},
     {"pair", "advert-interval-ms", UINT, AT(pair.advert_interval_ms), "100", 10, 40950},
-    {"pair", "priority", UINT, AT(pair.priority), "250", 2, 254},
+    {"pair", "priority", UINT, AT(pair.priority), "250", 2, 252}, /* + 2, see agent_split.c */
     {"pair", "garp-repeat", UINT, AT(pair.garp_repeat), "3", 1, 50},
     {"pair", "garp-refresh-s", UINT, AT(pair.garp_refresh_s), "10", 0, 3600},
     {"node", "wan-address", IPV4, NODE(wan), NULL, 0, 0},
@@ -90,6 +92,9 @@ static const struct row rows[] = {
     {"health", "hold-down-s", UINT, AT(health.hold_down_s), "10", 0, 600},
     {"health", "hold-down-max-s", UINT, AT(health.hold_down_max_s), "300", 0, 600},
     {"health", "ride-out-s", UINT, AT(health.ride_out_s), "10", 0, 600},
+    {"split", "peer-loss", PEER_LOSS, AT(split.peer_loss), "continue", 0, 0},
+    {"split", "fence-command", COMMAND, AT(split.fence_command), OPTIONAL, 0, 0},
+    {"split", "fence-timeout-ms", UINT, AT(split.fence_timeout_ms), "5000", 100, 60000},
     {"timeouts", "copy-ms", UINT, AT(timeouts.copy_ms), "1000", 10, 60000},
     {"timeouts", "epoch-ms", UINT, AT(timeouts.epoch_ms), "500", 10, 60000},
     {"timeouts", "promote-ms", UINT, AT(timeouts.promote_ms), "1000", 10, 60000},
@@ -122,6 +127,7 @@ static const struct section {
     {"nat", false, false},
     {"limits", false, false},
     {"health", false, false},
+    {"split", false, false},
     {"timeouts", false, false},
     {"management", false, false},
 };
@@ -152,6 +158,8 @@ want(const struct row *row)
 	    [NAME] = "1..31 letters, digits, - or _",
 	    [INTERFACE] = "an interface name of 1..15 characters",
 	    [YESNO] = "yes or no",
+	    [PEER_LOSS] = "continue or fence",
+	    [COMMAND] = "an absolute path of at most 127 letters, digits, -, _, . and /",
 	    [PROTOCOL] = "tcp, udp or icmp",
 	    [RANGE] = "a range of ports such as 20000-60000",
 	    [PORTS] = "at most 64 ports 1..65535 or ranges such as 8000-8010",
@@ -282,6 +290,10 @@ parse_value(const struct row *row, const char *s, void *out)
 			return -1;
 		*(bool *)out = word == 1;
 		return 0;
+	case PEER_LOSS:
+		return parse_word(s, (const char *const[]){"continue", "fence", NULL}, out);
+	case COMMAND:
+		return parse_path(s, out);
 	case PROTOCOL:
 		return parse_word(s, (const char *const[]){"tcp", "udp", "icmp", NULL}, out);
 	case RANGE:

@@ -28,6 +28,8 @@
  *            ban-seconds = 0 }
  *   health { pptpd-timeout-ms = 300   failures = 2   moves-per-10-minutes = 2
  *            hold-down-s = 10   hold-down-max-s = 300   ride-out-s = 10 }
+ *   split { peer-loss = continue   fence-command = /usr/local/sbin/fence-peer
+ *           fence-timeout-ms = 5000 }
  *   timeouts { copy-ms = 1000   epoch-ms = 500   promote-ms = 1000   commit-ms = 100
  *              gate-ms = 500   announce-ms = 500   pull-ms = 10000   yield-ms = 2000
  *              demote-ms = 1000   resync-ms = 1000   check-ms = 3000   prepare-ms = 2000
@@ -93,6 +95,11 @@ struct cluster_node {
 	unsigned if_lines[3]; /* where wan-, lan- and sync-interface stand */
 };
 
+enum cluster_peer_loss {
+	CLUSTER_CONTINUE, /* a peer that no path reaches is taken for dead */
+	CLUSTER_FENCE     /* it is, when fence-command says so */
+};
+
 enum cluster_protocol {
 	CLUSTER_TCP,
 	CLUSTER_UDP,
@@ -140,6 +147,11 @@ struct cluster {
 		unsigned pptpd_timeout_ms, failures, moves_per_10_minutes;
 		unsigned hold_down_s, hold_down_max_s, ride_out_s;
 	} health;
+	struct {
+		unsigned peer_loss;                   /* enum cluster_peer_loss */
+		char fence_command[CLUSTER_PATH_MAX]; /* "" = none */
+		unsigned fence_timeout_ms;
+	} split;
 	struct {
 		unsigned copy_ms, epoch_ms, promote_ms, commit_ms, gate_ms, announce_ms, pull_ms;
 		unsigned yield_ms, demote_ms, resync_ms;

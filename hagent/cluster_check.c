@@ -296,6 +296,14 @@ check_files(const struct checker *k)
 	}
 }
 
+static void
+check_split(const struct checker *k)
+{
+	if (k->c->split.peer_loss == CLUSTER_FENCE && *k->c->split.fence_command == '\0')
+		conf_error(k->e, k->file, line_of(k, "split", "", "peer-loss"),
+		    "fence-command: got nothing, want a command for peer-loss = fence");
+}
+
 int
 cluster_check_interfaces(const struct cluster_node *us, const char *file, struct conf_errors *e)
 {
@@ -329,6 +337,7 @@ cluster_check(
 		check_client(&k, c->clients.v[i]);
 	check_management(&k);
 	check_files(&k);
+	check_split(&k);
 	if (c->pair.advert_interval_ms % 10 != 0)
 		conf_error(e, file, line_of(&k, "pair", "", "advert-interval-ms"),
 		    "advert-interval-ms: got \"%u\", want a multiple of 10",

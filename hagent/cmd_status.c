@@ -269,6 +269,31 @@ show_move(const json_t *s)
 	    text_of(last, "text"));
 }
 
+/* What happened when both gateways served, and how the fence command did. */
+static void
+show_split(const json_t *s)
+{
+	const json_t *split = json_object_get(s, "split"), *fence = json_object_get(s, "fence");
+
+	if (json_is_object(fence))
+		printf("%-12s %s%s%s\n", "fence", text_of(fence, "state"),
+		    *text_of(fence, "text") ? ": " : "", text_of(fence, "text"));
+	if (!json_is_object(split))
+		return;
+	printf("%-12s %s to %s, %lld ms", is_set(split, "open") ? "split NOW" : "last split",
+	    text_of(split, "began"), text_of(split, "ended"), number_of(split, "ms"));
+	if (!is_set(split, "open"))
+		printf(": %s stayed, epoch %lld, %s yielded", text_of(split, "stayed"),
+		    number_of(split, "epoch"), text_of(split, "yielded"));
+	putchar('\n');
+	if (is_set(split, "settled"))
+		printf("%-12s of %lld sessions %lld go on with every key, %lld with one class, "
+		       "%lld had none left; %lld were reported, %lld went on behind that\n",
+		    "", number_of(split, "sessions"), number_of(split, "whole"),
+		    number_of(split, "one_class"), number_of(split, "without_keys"),
+		    number_of(split, "reported"), number_of(split, "skipped"));
+}
+
 static void
 show_transition(const json_t *s)
 {
@@ -404,6 +429,7 @@ cmd_status(const struct hagent *h, int argc, char **argv)
 		show_taken(s);
 		show_files(files, json_object_get(s, "files"));
 		show_move(s);
+		show_split(s);
 		show_transition(s);
 		show_problems(s, files);
 	}

@@ -51,6 +51,7 @@ enum {
 #define HAGENT_KEEPALIVED_PID    HAGENT_KEEPALIVED_PIDS "/keepalived.pid"
 #define HAGENT_VRRP_PID          HAGENT_KEEPALIVED_PIDS "/vrrp.pid"
 #define HAGENT_HEALTH            HAGENT_RUN "/health"
+#define HAGENT_STANDING          HAGENT_RUN "/standing" /* what is added to the VRRP priority */
 #define HAGENT_CONNTRACKD_SOCKET HAGENT_RUN "/conntrackd.sock"
 #define HAGENT_CONNTRACKD_LOCK   HAGENT_RUN "/conntrackd.lock"
 #define HAGENT_SSHD_PID          HAGENT_RUN "/sshd.pid"

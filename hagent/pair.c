@@ -36,6 +36,9 @@ judge_cut(const struct pair_facts *f, struct pair_wishes *w)
 	} else if (is_active(f) && e->wants && p->fresh && p->standby && p->stale_cut == e->cut) {
 		w->order = PAIR_SOLO;
 		w->cut = e->cut;
+	} else if (is_active(f) && e->cut_now && p->silent_ms >= PAIR_SILENT_MS &&
+		   f->fence == PAIR_FENCE_WANTED) {
+		w->fence = true;
 	} else if (is_active(f) && e->cut_now &&
 		   (p->silent_ms >= PAIR_SILENT_MS || e->wants_ms >= PAIR_WANTS_MS)) {
 		w->write_marker = !f->marker_sure;

@@ -41,6 +41,12 @@ struct pair_peer {
 	uint64_t stale_cut; /* it has given consent to this cut */
 };
 
+enum pair_fence {
+	PAIR_FENCE_NONE,   /* nobody asks for it: a peer that no path reaches is taken for dead */
+	PAIR_FENCE_WANTED, /* it must be known to be off first */
+	PAIR_FENCED,
+};
+
 enum pair_role {
 	PAIR_STANDBY,
 	PAIR_ACTIVE,
@@ -55,8 +61,9 @@ struct pair_facts {
 	uint64_t served_ms; /* since our engine was last seen active; UINT64_MAX = never */
 	bool marker_may;    /* the marker stands on the disk, or may: nothing is proven */
 	bool marker_sure;   /* it stands for certain, and nobody is about to remove it */
-	bool paired;        /* the engine knows what we can prove */
-	bool moving;        /* a planned move: the stream between the engines stays as it is */
+	enum pair_fence fence;
+	bool paired; /* the engine knows what we can prove */
+	bool moving; /* a planned move: the stream between the engines stays as it is */
 	struct pair_engine engine;
 	struct pair_peer peer;
 };
@@ -73,6 +80,7 @@ struct pair_wishes {
 	bool clean;                     /* what the engine may say of us */
 	enum pair_order order;          /* to our engine */
 	uint64_t cut;                   /* of that order */
+	bool fence;                     /* the peer, before that order */
 	bool write_marker;              /* first, then the order */
 	bool remove_marker, keep_epoch; /* keep_epoch: write the epoch that we mirror under */
 	bool hold_calls, hold_unknown;

@@ -383,6 +383,7 @@ put_paths(struct vars *vars, const struct render *r, const char *command)
 	put(vars, "USER", "%s", HAGENT_USER);
 	put(vars, "FIFO", "%s", HAGENT_NOTIFY_FIFO);
 	put(vars, "HEALTH", "%s", HAGENT_HEALTH);
+	put(vars, "STANDING", "%s", HAGENT_STANDING);
 	put(vars, "CONNTRACKD_LOCK", "%s", HAGENT_CONNTRACKD_LOCK);
 	put(vars, "CONNTRACKD_SOCKET", "%s", HAGENT_CONNTRACKD_SOCKET);
 	put(vars, "HOST_KEY", "%s", HAGENT_HOST_KEY);

@@ -12,15 +12,16 @@
 #include <unistd.h>
 
 int
-track_write(const char *path, bool fault)
+track_write_value(const char *path, unsigned value)
 {
+	const char text[2] = {(char)('0' + value), '\n'};
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	struct stat st;
 	int rc = -1, saved;
 
 	if (fd < 0)
 		return -1;
-	ssize_t n = pwrite(fd, fault ? "1\n" : "0\n", 2, 0);
+	ssize_t n = pwrite(fd, text, sizeof(text), 0);
 	if (n == 2 && fstat(fd, &st) == 0 && (st.st_size == 2 || ftruncate(fd, 2) == 0))
 		rc = 0;
 	saved = n >= 0 && n != 2 ? EIO : errno;
@@ -30,7 +31,13 @@ track_write(const char *path, bool fault)
 }
 
 int
-track_read(const char *path, bool *fault)
+track_write(const char *path, bool fault)
+{
+	return track_write_value(path, fault);
+}
+
+int
+track_read_value(const char *path, unsigned *value)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	char text[3];
@@ -43,10 +50,25 @@ track_read(const char *path, bool *fault)
 	errno = saved;
 	if (n < 0)
 		return -1;
-	if (n != 2 || (text[0] != '0' && text[0] != '1') || text[1] != '\n') {
+	if (n != 2 || text[0] < '0' || text[0] > '9' || text[1] != '\n') {
 		errno = EBADMSG;
 		return -1;
 	}
-	*fault = text[0] == '1';
+	*value = (unsigned)(text[0] - '0');
+	return 0;
+}
+
+int
+track_read(const char *path, bool *fault)
+{
+	unsigned value;
+
+	if (track_read_value(path, &value) < 0)
+		return -1;
+	if (value > 1) {
+		errno = EBADMSG;
+		return -1;
+	}
+	*fault = value == 1;
 	return 0;
 }

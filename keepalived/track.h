@@ -18,4 +18,8 @@ int track_write(const char *path, bool fault);
 /* 0, or -1 with errno: EBADMSG = neither of the two. */
 int track_read(const char *path, bool *fault);
 
+/* Likewise a digit, 0..9, which keepalived adds to the priority (weight 1). */
+int track_write_value(const char *path, unsigned value);
+int track_read_value(const char *path, unsigned *value);
+
 #endif

@@ -136,6 +136,11 @@ json_replica(const struct engine *e)
 		"marks_asked", (json_int_t)st.marks_asked, "commits", (json_int_t)st.commits,
 		"shorts", (json_int_t)st.shorts, "yielded", (json_int_t)takeover_yielded(e)));
 	json_object_set_new(o, "version", json_integer((json_int_t)st.version));
+	json_object_set_new(o, "settled",
+	    json_pack("{s:I,s:i,s:i,s:i,s:i,s:i,s:i}", "times", (json_int_t)st.settled.times,
+		"sessions", (int)st.settled.sessions, "whole", (int)st.settled.whole, "one_class",
+		(int)st.settled.one_class, "ended", (int)st.settled.ended, "reported",
+		(int)st.settled.reported, "skipped", (int)st.settled.skipped));
 	json_object_set_new(o, "handover", json_handover(e));
 	return o;
 }

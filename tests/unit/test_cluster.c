@@ -96,7 +96,7 @@ static const struct mistake {
 	"c:33: ports: got \"60000-20000\", want a range of ports such as 20000-60000\n"},
     {"connections-per-minute = 30", "connections-per-minute = 0",
 	"c:34: connections-per-minute: got \"0\", want 1..1000000\n"},
-    {"vrrp-id = 7", "priority = 255", "c:4: priority: got \"255\", want 2..254\n"},
+    {"vrrp-id = 7", "priority = 255", "c:4: priority: got \"255\", want 2..252\n"},
     {"vrrp-id = 7", "garp-repeat = 0", "c:4: garp-repeat: got \"0\", want 1..50\n"},
     {"10.255.0.0/30 }", "10.255.0.0/30 ssh-port = 70000 }",
 	"c:26: ssh-port: got \"70000\", want 1024..65535\n"},
@@ -106,6 +106,15 @@ static const struct mistake {
     {"limits {", "health { failures = 0 } limits {", "c:34: failures: got \"0\", want 1..100\n"},
     {"limits {", "health { pptpd-timeout-ms = 5 } limits {",
 	"c:34: pptpd-timeout-ms: got \"5\", want 10..60000\n"},
+    {"limits {", "split { peer-loss = hope } limits {",
+	"c:34: peer-loss: got \"hope\", want continue or fence\n"},
+    {"limits {", "split { peer-loss = fence } limits {",
+	"c:34: fence-command: got nothing, want a command for peer-loss = fence\n"},
+    {"limits {", "split { fence-command = fence-peer } limits {",
+	"c:34: fence-command: got \"fence-peer\", want an absolute path of at most 127 letters, "
+	"digits, -, _, . and /\n"},
+    {"limits {", "split { fence-timeout-ms = 99 } limits {",
+	"c:34: fence-timeout-ms: got \"99\", want 100..60000\n"},
     {"limits {", "timeouts { commit-ms = 1s } limits {",
 	"c:34: commit-ms: got \"1s\", want 10..60000\n"},
     {"limits {", "timeouts { yield-ms = 9 } limits {",
@@ -267,6 +276,9 @@ test_values(void **state)
 	assert_int_equal(c->health.hold_down_s, 10);
 	assert_int_equal(c->health.hold_down_max_s, 300);
 	assert_int_equal(c->health.ride_out_s, 10);
+	assert_int_equal(c->split.peer_loss, CLUSTER_CONTINUE);
+	assert_string_equal(c->split.fence_command, "");
+	assert_int_equal(c->split.fence_timeout_ms, 5000);
 	assert_int_equal(c->timeouts.commit_ms, 100);
 	assert_int_equal(c->timeouts.copy_ms, 1000);
 	assert_int_equal(c->timeouts.yield_ms, 2000);

@@ -244,6 +244,17 @@ test_track(void **state)
 		assert_int_equal(track_read(path, &fault), 0);
 		assert_false(fault);
 	}
+	/* What is added to the priority. */
+	unsigned value;
+	assert_int_equal(track_write_value(path, 2), 0);
+	assert_int_equal(track_read_value(path, &value), 0);
+	assert_int_equal(value, 2);
+	assert_int_equal(track_read(path, &fault), -1);
+	assert_int_equal(track_write(path, false), 0);
+	assert_int_equal(track_read_value(path, &value), 0);
+	assert_int_equal(value, 0);
+	write_text(path, "x\n");
+	assert_int_equal(track_read_value(path, &value), -1);
 	/* No way out of the folder. */
 	assert_int_equal(symlink(path, link_path), 0);
 	assert_int_equal(track_write(link_path, true), -1);

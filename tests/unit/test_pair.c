@@ -114,6 +114,38 @@ an_active_goes_solo_on_the_right_word_only(void **state)
 }
 
 static void
+a_lost_peer_is_fenced_before_silence(void **state)
+{
+	struct pair_facts f = active();
+
+	f.engine.wants = f.engine.cut_now = f.marker_sure = true;
+	f.engine.wants_ms = PAIR_WANTS_MS;
+	f.peer.fresh = false;
+	f.peer.silent_ms = PAIR_SILENT_MS;
+	f.fence = PAIR_FENCE_WANTED;
+	assert_true(judge(f).fence);
+	assert_int_equal(judge(f).order, PAIR_NO_ORDER);
+	assert_false(judge(f).write_marker);
+	f.fence = PAIR_FENCED;
+	assert_false(judge(f).fence);
+	assert_int_equal(judge(f).order, PAIR_SILENT);
+	/* One that is heard, but cannot consent, is not lost. */
+	f.fence = PAIR_FENCE_WANTED;
+	f.peer.fresh = true;
+	f.peer.silent_ms = 0;
+	assert_false(judge(f).fence);
+	assert_int_equal(judge(f).order, PAIR_SILENT);
+	/* Nor does anything have to be fenced below the marks, or by a standby. */
+	f.engine.cut_now = false;
+	f.peer.silent_ms = UINT64_MAX;
+	assert_false(judge(f).fence);
+	f = standby();
+	f.fence = PAIR_FENCE_WANTED;
+	f.peer.silent_ms = UINT64_MAX;
+	assert_false(judge(f).fence);
+}
+
+static void
 silence_writes_the_marker_first(void **state)
 {
 	struct pair_facts f = active();
@@ -318,6 +350,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_standby_consents_to_an_active_that_asks),
+	    cmocka_unit_test(a_lost_peer_is_fenced_before_silence),
 	    cmocka_unit_test(nobody_else_consents),
 	    cmocka_unit_test(an_active_goes_solo_on_the_right_word_only),
 	    cmocka_unit_test(silence_writes_the_marker_first),
