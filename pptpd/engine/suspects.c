@@ -63,6 +63,15 @@ suspects_tell(struct engine *e, const json_t *crashes)
 	return 0;
 }
 
+bool
+suspects_continued(struct session *s)
+{
+	if (suspects_close(s))
+		return true;
+	name_new(s->engine, &(const struct crashes){0}, s);
+	return false;
+}
+
 json_t *
 suspects_json(const struct engine *e)
 {

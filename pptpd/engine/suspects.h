@@ -34,6 +34,8 @@ int suspects_tell(struct engine *e, const json_t *crashes);
 unsigned suspects_count(const struct engine *e, uint64_t id);
 /* Closes it, and tells its client, if it or its control connection was in hand too often: true. */
 bool suspects_close(struct session *s);
+/* It has been continued: closed, as above, or named if it is suspect. */
+bool suspects_continued(struct session *s);
 /* {"crashes":N,"closed":N} */
 json_t *suspects_json(const struct engine *e);
 

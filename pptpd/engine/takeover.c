@@ -196,7 +196,7 @@ continue_session(struct takeover *t, const struct mirror_session *m)
 		return;
 	}
 	standby_release(t->engine, m);
-	if (suspects_close(s)) {
+	if (suspects_continued(s)) {
 		t->failed++;
 		return;
 	}

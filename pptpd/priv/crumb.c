@@ -85,15 +85,21 @@ on_deadly(int signo, siginfo_t *info, void *context)
 	/* Else the instruction fails again, and that kills. */
 }
 
+/* A sanitizer's own handlers tell more of what it knows to handle. */
+static const int deadly[] = {
+    SIGABRT,
+    SIGTRAP,
+#ifndef PHA_SANITIZE
+    SIGSEGV,
+    SIGBUS,
+    SIGILL,
+    SIGFPE,
+#endif
+};
+
 int
 crumb_watch(struct crumb_page *p)
 {
-#ifdef PHA_SANITIZE
-	watched = p; /* the sanitizer's own handlers tell more */
-	(void)on_deadly;
-	return 0;
-#else
-	static const int deadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP};
 	struct sigaction a = {.sa_flags = SA_SIGINFO | SA_RESETHAND | SA_NODEFER};
 
 	a.sa_sigaction = on_deadly;
@@ -104,7 +110,6 @@ crumb_watch(struct crumb_page *p)
 			return -1;
 	}
 	return 0;
-#endif
 }
 
 /* ---- afterwards ---- */

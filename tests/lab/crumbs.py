@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""crumbs.py ROOT CALL [SECONDS]: kills the engine of the daemon below ROOT, by a SIGSEGV to the thread that
+"""crumbs.py ROOT CALL [SECONDS]: kills the engine of the daemon below ROOT, by a SIGABRT to the thread that
 has the session of this call id in hand at that moment, as its own breadcrumbs say. Prints the session's
 id, how many looks it took, and when. The engine stands still while its crumbs are read.
 """
@@ -74,7 +74,7 @@ def main():
             pass
         thread = in_hand().get(session)
         if thread is not None:
-            ctypes.CDLL(None).tgkill(pid, thread, int(signal.SIGSEGV))
+            ctypes.CDLL(None).tgkill(pid, thread, int(signal.SIGABRT))
             os.kill(pid, signal.SIGCONT)
             print(session, looks, f"{time.time():.3f}")
             return

@@ -138,14 +138,16 @@ test_deaths(void **state)
 		struct crumb_page *p;
 		int status = death(rows[i].way, &p);
 
-#ifdef PHA_SANITIZE /* whose handlers take the place of ours: everybody is suspect */
 		assert_true(WIFSIGNALED(status));
-		expect(p, false, true, true);
-#else
-		assert_true(WIFSIGNALED(status));
+#ifdef PHA_SANITIZE /* whose handlers take the place of ours for all but this one */
+		if (rows[i].signal != SIGABRT) {
+			expect(p, false, true, true);
+			crumb_free(p);
+			continue;
+		}
+#endif
 		assert_int_equal(WTERMSIG(status), rows[i].signal);
 		expect(p, false, rows[i].of_main, rows[i].of_worker);
-#endif
 		expect(p, true, true, false); /* had it hung */
 		crumb_free(p);
 	}
