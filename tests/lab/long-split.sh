@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # The two gateways lose each other, and both live: the WAN switch falls in two for 5 s and for 60 s, with clients
-# on each half; they meet again. A copy that is stale when it is needed. A fence command that succeeds, fails,
+# on each half; they meet again. An active that nobody hears goes on and dies. A copy that is stale when it is
+# needed. A fence command that succeeds, fails,
 # hangs. A link that flaps. What both gateways sent is decrypted. Uses the release build.
 #
-# PARTS = which of: split stale fence flap (all). SPLITS = seconds of each (5 60), STALE_S = of a stream that is
+# PARTS = which of: split silent stale fence flap (all). SPLITS = seconds of each (5 60), STALE_S = of a stream that is
 # down (60). ADVERT = seconds (0.02).
 export PHA_BUILD=${PHA_BUILD:-build}
 . "$(dirname "$0")/lib.sh"
@@ -13,7 +14,7 @@ export PHA_BUILD=${PHA_BUILD:-build}
 . "$(dirname "$0")/pair.sh"
 . "$(dirname "$0")/takeover.sh"
 . "$(dirname "$0")/replica.sh"
-parts=${PARTS:-split stale fence flap}
+parts=${PARTS:-split silent stale fence flap}
 splits=${SPLITS:-5 60}
 stale_s=${STALE_S:-60}
 tunnel_ip=10.8.0.1
@@ -151,6 +152,32 @@ part_split() {
 	done
 }
 
+# ---- a silent active ----
+
+# The other one promotes a copy that is as old as the silence; what its clients acknowledge tells it the rest.
+part_silent() {
+	need_lab --advert "$advert" --users 300
+	start_load 50 20 --echo-interval 10 --lcp-echo 10
+	check "the standby has a whole copy" wait_for 20 whole gw1
+	start_capture
+	on gw1 nft "add table inet blocked; add chain inet blocked in { type filter hook input priority -250; }; \
+	    add rule inet blocked in tcp dport 2222 drop"
+	check "neither is heard on any path: silent" wait_for 10 is_state gw1 silent
+	sleep "$stale_s"
+	load_say "mark silent" && load_answer mark
+	fault gw1 power
+	check "gw2 serves" wait_for 20 is_role gw2 "MASTER active vip"
+	sleep 15
+	load_say window && load_answer window && window=$answer
+	tell_window "silent for $stale_s s, then power" 50
+	note "figure: $(log gw2 | grep 'takeover epoch' | tail -n 1 | sed 's/.*takeover //')"
+	check "no gap is longer than 3 s" jq -e '.gap_ms.max < 3000' <<<"$window"
+	did "the capture lost nothing" stop_capture
+	did "the client reports" stop_load
+	keys_of "silent" "$keylog" "dst net 198.18.0.0/16"
+	"$lab" down >/dev/null
+}
+
 # ---- a stale copy ----
 
 # no_new_connections NODE: from the other one, so that a stream that was cut stays cut while both are heard
@@ -195,11 +222,13 @@ part_stale() {
 
 # ---- fence ----
 
-# fence NAME BODY: a fence command for both gateways; who ran it is in $scratch/fenced
+# fence_script NAME BODY: a fence command for both gateways; when it ran and with what is in $scratch/fenced.
+# It succeeds until $scratch/armed is there: who never heard his peer must fence it before he serves at all.
 fence_script() {
-	printf '#!/bin/sh\necho "$(date +%%s.%%N) $*" >>%s/fenced\n%s\n' "$scratch" "$2" >"$scratch/fence-$1"
+	printf '#!/bin/sh\n[ -e %s/armed ] || exit 0\necho "$(date +%%s.%%N) $*" >>%s/fenced\n%s\n' \
+	    "$scratch" "$scratch" "$2" >"$scratch/fence-$1"
 	chmod 755 "$scratch" "$scratch/fence-$1"
-	rm -f "$scratch/fenced"
+	rm -f "$scratch/fenced" "$scratch/armed"
 }
 # one_fence NAME BODY: the active loses its power, and the standby must not serve before it is fenced
 one_fence() {
@@ -209,6 +238,7 @@ one_fence() {
 	start_load 20 20 --echo-interval 10 --lcp-echo 10
 	check "fence $1: the standby has a whole copy" wait_for 20 whole gw1
 	load_say "mark fence" && load_answer mark
+	touch "$scratch/armed"
 	fault gw1 power
 	if [ "$1" = succeeds ]; then
 		check "fence $1: gw2 serves" wait_for 20 is_role gw2 "MASTER active vip"
@@ -226,7 +256,8 @@ one_fence() {
 		check_match "fence $1: status says so" "$(agent gw2 status)" '[Ff]enc'
 		load_say window && load_answer window
 	fi
-	note "gw2: $(words gw2)"
+	note "figure: fence $1: $(tail -n 1 "$scratch/fenced")" "gw2: $(words gw2)"
+	rm -f "$scratch/armed"
 	"$lab" heal gw1
 	check "fence $1, healed: one serves and the other has a whole copy" wait_for 40 eval 'whole "$(master)"'
 	note "healed: gw1 $(role gw1), gw2 $(role gw2); gw1: $(words gw1)"
