@@ -20,7 +20,7 @@
 #include "common/log.h"
 #include "hagent/agent.h"
 
-#define FENCE_AGAIN_MS 10000
+#define FENCE_AGAIN_MS 5000
 #define LOOK_MS        20
 
 static const char *const purposes[] = {"promote", "silent"};
@@ -59,7 +59,8 @@ end_step(struct agent *a, bool good)
 		steps_end(&a->steps, token, STEP_OK, "the peer is fenced");
 		return;
 	}
-	(void)epoch_read(a->epoch_path, &a->epoch); /* it was raised in memory only */
+	(void)epoch_read(a->epoch_path, &a->epoch); /* it was raised in memory only, */
+	a->split.ahead = false;                     /* and nobody was promoted */
 	agent_track(a, true, a->fence.text, false);
 	agent_word(a, ROLE_EV_YIELD, a->fence.text);
 	steps_end(&a->steps, token, STEP_FAILED, a->fence.text);
