@@ -76,7 +76,8 @@ bit went_on;
 bit could;
 
 #define CLEAN(x) (file_epoch[x] > 0 && !marker[x])
-#define PAST(x)	   (CLEAN(x) -> 99 : boot[x])
+#define PAST(x)	   (CLEAN(x) -> 64 + boot[x] : boot[x])
+#define PROVEN(p)  (p > 64)
 #define EXPOSED(x) (session[x] && mark[x] != NO_MARK)
 #define OURS(x, k)                                                                                \
 	((ODD(k) -> !closed_odd[x] : (!closed_even[x] && !unproven[x])) &&                         \
@@ -138,9 +139,9 @@ inline demote(x)
 inline account(past)
 {
 	if
-	:: past == 99 -> unproven[n] = 0
+	:: PROVEN(past) -> unproven[n] = 0; met[n] = past - 64
 #ifndef BROKEN_BOOT
-	:: past != 99 && past == met[n]
+	:: !PROVEN(past) && past == met[n]
 #endif
 	:: else ->
 		met[n] = past;
@@ -326,7 +327,7 @@ inline read_hello(e, from_active, past)
 		greeted[n] = 1;
 #ifdef BROKEN_REOPEN
 		if
-		:: past == 99 -> closed_even[n] = 0; closed_odd[n] = 0
+		:: PROVEN(past) -> closed_even[n] = 0; closed_odd[n] = 0
 		:: else
 		fi;
 #endif
@@ -513,7 +514,7 @@ inline die()
 	could = session[PEER] && !wire[n]??[TAKEN, _, _, _] &&
 	    epoch[n] + (serves[n] && serves[PEER] && n == 0 -> 1 : 0) <= epoch[PEER] &&
 	    (serves[PEER] -> next[PEER] + 1 < KEYS && !(EXPOSED(PEER) && closed_even[PEER]) :
-	     session[n] && !stale[PEER] && !closed_odd[PEER] && !closed_odd[n] && mark[PEER] + 1 < KEYS &&
+	     session[n] && !stale[PEER] && !closed_odd[PEER] && mark[PEER] + 1 < KEYS &&
 		 next[n] + 2 * BLOCK + 1 < KEYS);
 	demote(n);
 	dead[n] = 1
