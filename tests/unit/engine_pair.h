@@ -659,7 +659,8 @@ run(unsigned ms)
 			moved = carry(0);
 			moved |= carry(1);
 			moved |= serve_data_planes();
-			moved |= take_injected(&gw[0]) | take_injected(&gw[1]);
+			moved |= take_injected(&gw[0]);
+			moved |= take_injected(&gw[1]);
 			for (unsigned i = 0; i < n_clients; i++)
 				while (travel(&clients[i]))
 					moved = true;
