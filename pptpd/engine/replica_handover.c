@@ -303,6 +303,17 @@ replica_handover_decide_cb(void *arg)
 		replica_drop(r, "the handover is not answered");
 }
 
+/* They stand at their exact marks: who has something to send is to say that it runs low. */
+static void
+wake_low(struct replica *r)
+{
+	struct replica_session *s;
+
+	TAILQ_FOREACH(s, &r->sessions, entry)
+	if (s->exposed && !s->short_of_marks)
+		replica_set_gate(r, s, s->gate);
+}
+
 void
 replica_handover_lost(struct replica *r)
 {
@@ -312,6 +323,8 @@ replica_handover_lost(struct replica *r)
 	if (was == HANDOVER_NONE)
 		return;
 	set_state(r, HANDOVER_NONE);
+	if (was == HANDOVER_GIVING || was == HANDOVER_GIVEN)
+		wake_low(r);
 	if (was == HANDOVER_GIVING)
 		tell(r, REPLICA_GIVEN_BACK, "the stream was lost");
 	else if (was == HANDOVER_GIVEN)

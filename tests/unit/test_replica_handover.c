@@ -308,7 +308,9 @@ test_lost_before(void **state)
 	assert_int_equal(a->given[REPLICA_GIVEN_BACK], 1);
 	assert_int_equal(end_status(a).state, REPLICA_CUT);
 	assert_int_equal(end_status(b).handover, HANDOVER_NONE);
+	/* Who has a packet to send says that it cannot: somebody must decide. */
 	assert_false(end_transmit(a, &a->s[0]));
+	assert_true(end_status(a).wants);
 	assert_int_equal(replica_silent(a->r, end_status(a).cut), 0);
 	assert_true(end_transmit(a, &a->s[0]));
 	assert_int_equal(a->s[0].tx.index, 1);
@@ -331,6 +333,7 @@ test_answer_lost(void **state)
 	assert_int_equal(end_status(a).state, REPLICA_CUT);
 	assert_int_equal(end_status(b).state, REPLICA_ALONE);
 	assert_false(end_transmit(a, &a->s[0]));
+	assert_true(end_status(a).wants);
 	assert_int_equal(replica_silent(a->r, end_status(a).cut), 0);
 	assert_true(end_transmit(a, &a->s[0]));
 	assert_true(end_transmit(b, &b->s[0]));
