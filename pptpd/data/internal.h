@@ -332,7 +332,7 @@ struct worker {
 	struct dp_session **routes; /* hash of inner destinations: transmit halves */
 	struct due_list gaps, acks, holds, steps, parks;
 	struct unsent *unsent_head, **unsent_tail; /* notes that found the ring full */
-	size_t held_bytes;                         /* by this worker: by its transmit halves, and parked */
+	size_t held_bytes;                         /* by this worker: in holds, and parked */
 	uint8_t relay;                             /* enum relay */
 	bool deaf;            /* does not wait for the GRE socket and the TUN */
 	bool end_untold;      /* NOTE_RELAY_END, for want of room */
