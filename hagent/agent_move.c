@@ -251,10 +251,15 @@ handed(void *arg, json_t *answer)
 	}
 	snprintf(text, sizeof(text), "pptpd: %s", answer ? message_of(answer) : strerror(errno));
 	no_handover(m, text);
-	/* Nobody knows whether the peer has them: the addresses go there, the epochs settle it. */
-	if (!answer || is_code(answer, "unknown") || is_code(answer, "unknown-command")) {
+	/*
+	 * Where nobody knows whether the peer has them, the addresses stay, forced or not: it may
+	 * have died of it. If it lives and serves, its higher epoch makes us yield.
+	 */
+	if (is_code(answer, "unknown-command")) {
 		m->failed = false;
 		m->way = MOVE_PLAIN;
+	} else if (!answer || is_code(answer, "unknown")) {
+		m->failed = true;
 	}
 	steps_end(&m->steps, token, STEP_FAILED, text);
 }
