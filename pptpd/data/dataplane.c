@@ -180,8 +180,8 @@ released(struct dataplane *dp, struct dp_session *s, enum half half)
 		dp->sessions = s->next;
 	if (s->next != NULL)
 		s->next->prev = s->prev;
+	dp->ops.on_detached(dp->arg, owner); /* which may still read its counters */
 	free_session(s);
-	dp->ops.on_detached(dp->arg, owner);
 }
 
 /* One half's part of an export; the newest of each counts. */

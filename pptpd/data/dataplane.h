@@ -52,7 +52,7 @@ struct dp_ops {
 	/* A data protocol that cannot be used here (e.g. IPv6), decrypted or in clear. */
 	void (*on_unknown)(void *arg, void *owner, uint16_t protocol, const uint8_t *payload,
 	    size_t len, bool was_encrypted);
-	/* Both workers have let go: the handle is gone after this call. */
+	/* Both workers have let go: the handle is gone after this call, its counters are final. */
 	void (*on_detached)(void *arg, void *owner);
 	/* dp_export() is done. state is the callee's to read, wiped afterwards. */
 	void (*on_exported)(void *arg, void *owner, const struct dp_state *state);

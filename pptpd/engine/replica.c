@@ -106,7 +106,7 @@ replica_free(struct replica *r)
 	replica_active_forget(r);
 	replica_handover_forget(r);
 	replica_report_forget(r);
-	replica_report_end(r);
+	replica_report_settled(r);
 	timer_cancel(&r->beat);
 	mirror_free(r->mirror);
 	log_limit_free(r->limit);
@@ -401,7 +401,7 @@ meet(struct replica *r, uint64_t epoch)
 	    r->peer.clean ? "yes" : "no", r->n_told);
 	if (r->active) {
 		replica_active_met(r);
-		replica_report_end(r);
+		replica_report_settled(r);
 	} else if (r->peer.active) {
 		r->held_cut = r->peer.cut;
 		r->held_boot = r->peer.boot_id;

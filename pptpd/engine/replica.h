@@ -98,7 +98,8 @@ struct replica_session {
 	uint32_t suspect_boot;  /* the engine that may have; 0 = it is not known which */
 	uint8_t back;           /* classes that open again at this index of a key */
 	uint64_t back_at;
-	bool skip; /* before the next record: beyond what the other has used */
+	bool noted; /* it ended while the other could go on with it: see replica_closing() */
+	bool skip;  /* before the next record: beyond what the other has used */
 	uint32_t skip_seq;
 	uint64_t skip_index;
 	struct keygate gate;    /* in force */
@@ -283,6 +284,10 @@ void replica_continued(struct replica *r);
  * only ours. */
 void replica_renew(struct replica *r, struct replica_session *s, bool fresh);
 void replica_remove(struct replica *r, struct replica_session *s); /* not a member: nothing */
+/* It is to be removed since its call ends, with the keys that it has; and, once nothing of it can
+ * leave any more, where it stood. So a report can name it although it is gone. */
+void replica_closing(struct replica *r, struct replica_session *s);
+void replica_ended(struct replica *r, struct replica_session *s, const struct replica_stand *last);
 /* The answer to ops.export(): record is complete, with mark and live keys; wiped by the caller. */
 void replica_exported(
     struct replica *r, struct replica_session *s, const struct session_record *record);

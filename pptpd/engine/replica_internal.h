@@ -93,6 +93,8 @@ struct replica {
 	/* the report: see replica_report.c */
 	struct replica_stand *kept, *told; /* standby: to be said; active: of this HELLO */
 	unsigned n_kept, n_told, to_tell;  /* to_tell: entries that are still to come */
+	struct replica_stand *gone;        /* active: of those that ended */
+	unsigned n_gone, gone_size;
 	uint32_t kept_boot;
 	bool said_report; /* on this stream */
 	struct timer pace;
@@ -182,7 +184,8 @@ void replica_report_heard(struct replica *r); /* its snapshot begins: it has rea
 bool replica_report_expect(struct replica *r);
 /* One of the frames until then. True: it is complete. */
 bool replica_report_input(struct replica *r, const struct replica_frame *f);
-void replica_report_end(struct replica *r); /* it is settled */
+void replica_report_end(struct replica *r);     /* it is of no use any more */
+void replica_report_settled(struct replica *r); /* likewise, and the peer's copy begins anew */
 /*
  * What the peer may have used of s is settled by its report. proven: it has used nothing. False:
  * nothing was reported that can be believed.

@@ -20,6 +20,14 @@
 
 /* ---- the engine that was demoted ---- */
 
+static void
+forget_gone(struct replica *r)
+{
+	free(r->gone);
+	r->gone = NULL;
+	r->n_gone = r->gone_size = 0;
+}
+
 void
 replica_report_forget(struct replica *r)
 {
@@ -36,16 +44,50 @@ is_shared(const struct replica_session *s)
 }
 
 void
+replica_closing(struct replica *r, struct replica_session *s)
+{
+	s->noted = s->member && r->active && is_shared(s) && !replica_streaming(r);
+}
+
+void
+replica_ended(struct replica *r, struct replica_session *s, const struct replica_stand *last)
+{
+	unsigned size = r->gone_size > 0 ? 2 * r->gone_size : 64;
+	struct replica_stand *gone;
+
+	if (!s->noted || !r->active)
+		return;
+	s->noted = false;
+	if (r->n_gone == r->gone_size) {
+		if (size > REPLICA_STANDS_MAX || (gone = calloc(size, sizeof *gone)) == NULL)
+			return; /* who is not named is judged by what can be proven */
+		if (r->n_gone > 0)
+			memcpy(gone, r->gone, r->n_gone * sizeof *gone);
+		free(r->gone);
+		r->gone = gone;
+		r->gone_size = size;
+	}
+	r->gone[r->n_gone] = *last;
+	r->gone[r->n_gone++].id = s->id;
+}
+
+void
 replica_report_keep(struct replica *r)
 {
 	struct replica_session *s;
-	unsigned n = 0;
+	unsigned n = r->n_gone;
 
 	replica_report_forget(r);
 	TAILQ_FOREACH(s, &r->sessions, entry)
 	n += is_shared(s);
-	if (n == 0 || r->ops.stands == NULL || (r->kept = calloc(n, sizeof *r->kept)) == NULL)
+	if (n > REPLICA_STANDS_MAX || n == 0 || r->ops.stands == NULL ||
+	    (r->kept = calloc(n, sizeof *r->kept)) == NULL) {
+		forget_gone(r);
 		return;
+	}
+	for (r->n_kept = 0; r->n_kept < r->n_gone; r->n_kept++)
+		r->kept[r->n_kept] = r->gone[r->n_kept];
+	forget_gone(r);
 	TAILQ_FOREACH(s, &r->sessions, entry)
 	if (is_shared(s) && r->ops.stands(r->arg, s, &r->kept[r->n_kept]))
 		r->kept[r->n_kept++].id = s->id;
@@ -257,8 +299,16 @@ replica_has_keys(const struct replica_session *s)
 }
 
 void
+replica_report_settled(struct replica *r)
+{
+	replica_report_end(r);
+	forget_gone(r);
+}
+
+void
 replica_report_reset(struct replica_session *s)
 {
+	s->noted = false;
 	s->back = KEYS_NONE;
 	s->skip = false;
 	s->back_at = 0;

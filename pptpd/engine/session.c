@@ -209,6 +209,7 @@ close_call(void *object, void *detail)
 	s->engine->n_sessions--;
 	timer_cancel(&s->timer);
 	rekey_ended(s);
+	replica_closing(s->engine->replica, &s->replica);
 	replica_remove(s->engine->replica, &s->replica);
 	release_all(s);
 	session_leave(s);

@@ -115,6 +115,8 @@ void session_discard(struct session *s);
 /* Fills in the record: state is what the data plane reported. Wipe it. */
 void session_record(
     const struct session *s, const struct dp_state *state, struct session_record *r);
+/* What its transmit half has used; false = it has none. */
+bool session_stands(const struct session *s, struct replica_stand *out);
 /* What moved since it was asked last; false = nothing. */
 bool session_counters(struct session *s, struct record_counters *c);
 /*

@@ -261,8 +261,11 @@ static void
 data_detached(void *arg, void *owner)
 {
 	struct session *s = owner;
+	struct replica_stand last;
 
 	(void)arg;
+	if (s->replica.noted && session_stands(s, &last))
+		replica_ended(s->engine->replica, &s->replica, &last);
 	s->dp = NULL;
 	session_released(s);
 }

@@ -50,6 +50,22 @@ session_record(const struct session *s, const struct dp_state *state, struct ses
 	    .lcp_echo_failure = (uint8_t)conf->lcp_echo_failure};
 }
 
+bool
+session_stands(const struct session *s, struct replica_stand *out)
+{
+	struct dp_counters n;
+
+	if (s->dp == NULL)
+		return false;
+	dp_session_counters(s->dp, &n);
+	*out = (struct replica_stand){.id = s->id,
+	    .seq = n.tx_seq,
+	    .index = n.tx_index,
+	    .any_acked = n.any_said_ack,
+	    .acked = n.said_ack};
+	return true;
+}
+
 /* Each of these numbers only grows: their sum tells whether one of them has moved. */
 bool
 session_counters(struct session *s, struct record_counters *c)

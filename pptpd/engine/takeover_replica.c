@@ -60,19 +60,8 @@ op_counters(void *arg, struct replica_session *r, struct record_counters *c)
 static bool
 op_stands(void *arg, struct replica_session *r, struct replica_stand *out)
 {
-	struct session *s = session_of(r);
-	struct dp_counters n;
-
 	(void)arg;
-	if (s->dp == NULL)
-		return false;
-	dp_session_counters(s->dp, &n);
-	*out = (struct replica_stand){.id = s->id,
-	    .seq = n.tx_seq,
-	    .index = n.tx_index,
-	    .any_acked = n.any_said_ack,
-	    .acked = n.said_ack};
-	return true;
+	return session_stands(session_of(r), out);
 }
 
 static void

@@ -206,6 +206,36 @@ test_another_engine(void **state)
 	say(b, 40);
 }
 
+/* One that ended in the split is named too, with what it used last; not one that had new keys. */
+static void
+test_ended_is_reported(void **state)
+{
+	struct replica_stand last = {.seq = 300, .index = 401};
+
+	(void)state;
+	split(10, 5);
+	for (unsigned i = 0; i < 2; i++) {
+		if (i == 1)
+			replica_renew(a->r, &a->s[i].rs, true);
+		replica_closing(a->r, &a->s[i].rs);
+		replica_remove(a->r, &a->s[i].rs);
+		replica_ended(a->r, &a->s[i].rs, &last);
+		replica_ended(a->r, &a->s[i].rs, &last); /* once */
+	}
+	assert_int_equal(a->r->n_gone, 1);
+	replica_demote(a->r, 6);
+	assert_int_equal(a->r->n_kept, 2);
+	meet(5);
+	assert_int_equal(end_status(b).settled.reported, 2);
+	assert_int_equal(b->s[0].rs.back == KEYS_EVEN || b->s[0].rs.open == KEYS_ALL, true);
+	assert_true(
+	    b->s[0].rs.open == KEYS_ALL ? b->s[0].tx.index >= 401 : b->s[0].rs.back_at == 401);
+	assert_int_equal(b->s[1].rs.open, KEYS_ODD);
+	/* Where the standby hears that it goes, nothing is noted. */
+	replica_closing(b->r, &b->s[2].rs);
+	assert_false(b->s[2].rs.noted);
+}
+
 static void
 test_promoted_in_between(void **state)
 {
@@ -389,6 +419,7 @@ main(void)
 	    TEST(test_too_far),
 	    TEST(test_silent_one_stays),
 	    TEST(test_another_engine),
+	    TEST(test_ended_is_reported),
 	    TEST(test_promoted_in_between),
 	    TEST(test_new_keys),
 	    TEST(test_waits_for_the_report),

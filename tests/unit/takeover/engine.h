@@ -186,8 +186,14 @@ session_off(struct esession *s)
 	if (!s->live)
 		return;
 	if (s->node->r != NULL) {
+		replica_closing(s->node->r, &s->rs);
 		replica_remove(s->node->r, &s->rs);
 		replica_remove_connection(s->node->r, &s->rc);
+		replica_ended(s->node->r, &s->rs,
+		    &(struct replica_stand){.seq = s->gre.next,
+			.index = s->tx.index,
+			.any_acked = s->any_acked,
+			.acked = s->acked});
 	}
 	memset(s, 0, sizeof *s);
 }
