@@ -31,6 +31,7 @@ gather(const struct agent *a)
 	    .now_ms = now_ms,
 	    .wall_ms = journal_now_ms(),
 	    .serves = agent_replica_is_active(a),
+	    .stands_by = role_state(&a->role) == ROLE_STANDBY,
 	    .peer_fresh = peer_fresh(&a->peer, now_ms),
 	    .peer_serves = a->peer.serves,
 	    .peer_silent_ms = a->peer.heard_ms != 0 ? now_ms - a->peer.heard_ms : UINT64_MAX,

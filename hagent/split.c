@@ -127,7 +127,7 @@ split_look(struct split *s, const struct split_facts *f, struct split_wishes *w)
 		watch_end(s, f, w);
 	else if (s->any && !s->open && s->we_stayed && !s->settled)
 		watch_sessions(s, f, w);
-	if (f->peer_fresh && (!f->peer_serves || !f->serves))
+	if (f->peer_fresh && (!f->peer_serves || f->stands_by))
 		s->ahead = false;
 	w->ahead = s->ahead;
 }

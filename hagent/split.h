@@ -24,6 +24,7 @@ struct split_facts {
 	uint64_t now_ms; /* the loop's clock; never 0 */
 	int64_t wall_ms;
 	bool serves;                  /* our engine is active */
+	bool stands_by;               /* and no promotion is under way */
 	bool peer_fresh, peer_serves; /* its engine is active */
 	uint64_t peer_silent_ms;      /* UINT64_MAX = never heard */
 	uint64_t epoch, peer_epoch;

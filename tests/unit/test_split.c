@@ -207,10 +207,19 @@ test_no_split(void **state)
 	/* An agent that was started anew, on a standby. */
 	setup(state);
 	f.serves = false;
-	f.peer_serves = true;
+	f.stands_by = f.peer_serves = true;
 	s.ahead = true;
 	look(100);
 	assert_false(w.ahead);
+	/* Promoted so soon that the other's last word is not old yet, nor our engine active. */
+	f.stands_by = false;
+	split_promoted(&s);
+	look(50);
+	assert_true(w.ahead);
+	f.serves = true;
+	f.peer_fresh = false;
+	look(300);
+	assert_true(w.ahead);
 	/* Never heard. */
 	setup(state);
 	s = (struct split){0};
