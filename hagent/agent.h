@@ -279,8 +279,8 @@ struct agent {
 	struct agent_fence fence;
 	struct split split;
 	bool standing_written, stands_ahead; /* what the priority file says */
-	pid_t link_pid; /* one that we started; 0 = none */
-	bool link_runs; /* ours, or one that an earlier agent started */
+	pid_t link_pid;                      /* one that we started; 0 = none */
+	bool link_runs;                      /* ours, or one that an earlier agent started */
 	uint64_t link_started_ms;
 
 	struct timer tick;

@@ -44,7 +44,7 @@ struct move_facts {
 	bool in_step;
 	unsigned sessions, at_risk;
 	unsigned unsettled; /* taken over, and still without their control connection or keys */
-	unsigned version; /* of the stream that the engines speak; 0 = none is up */
+	unsigned version;   /* of the stream that the engines speak; 0 = none is up */
 	struct move_peer peer;
 };
 
