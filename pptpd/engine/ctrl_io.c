@@ -19,6 +19,7 @@
 
 #define READ_SIZE   2048
 #define ROOM_AGAIN  20    /* ms */
+#define UNACKED_MS  60000 /* what is not acknowledged for so long ends the connection */
 #define SEND_BUFFER 16384 /* what the kernel keeps for a client that does not read */
 
 /* ---- what is known of the bytes that were written ---- */
@@ -317,10 +318,14 @@ ctrl_io_cb(int events, void *arg)
 		(void)read_some(c);
 }
 
+/*
+ * One that was restored is more patient: where two serve, its client may be with the other until
+ * they meet again. Echo-Requests tell of a client that is gone.
+ */
 void
-ctrl_socket_options(int fd)
+ctrl_socket_options(int fd, bool restored)
 {
-	int on = 1, user_timeout_ms = 60000, send_buffer = SEND_BUFFER;
+	int on = 1, user_timeout_ms = (restored ? 10 : 1) * UNACKED_MS, send_buffer = SEND_BUFFER;
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

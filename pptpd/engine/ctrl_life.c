@@ -63,7 +63,7 @@ ctrl_accept(struct engine *e, int fd, const struct tcp_snapshot *t)
 	c->echo_id = e->boot_id ^ ((uint32_t)t->peer_port << 16);
 	ctrl_enter(c);
 	ctrl_half_open(c);
-	ctrl_socket_options(fd);
+	ctrl_socket_options(fd, false);
 	ctrl_set_timer(c);
 	io_want(&c->io, IO_READ);
 }

@@ -55,7 +55,7 @@ void ctrl_stranger(struct ctrl *c);
 
 /* ---- ctrl_io.c ---- */
 
-void ctrl_socket_options(int fd);
+void ctrl_socket_options(int fd, bool restored);
 void ctrl_io_cb(int events, void *arg);
 void ctrl_room_cb(void *arg);
 /* Reads what has arrived; the connection may end. */

@@ -135,7 +135,7 @@ take(struct restorer *r, struct ctrl *c, int fd)
 	c->restore_tries = 0;
 	c->tcp.tsval += TCP_TSVAL_AHEAD_MS; /* never back, whoever builds it next */
 	c->last_rx_ms = loop_now_ms(r->engine->loop);
-	ctrl_socket_options(fd);
+	ctrl_socket_options(fd, true);
 	ctrl_spread_timer(c);
 	io_want(&c->io, IO_READ);
 	ctrl_settle(c);
