@@ -223,11 +223,12 @@ order_done(void *arg, json_t *answer)
 	steps_end(&a->steps, token, good ? STEP_OK : STEP_FAILED, good ? "" : message);
 }
 
-static int
-order(struct agent *a, const char *verb, unsigned deadline_ms, unsigned token)
-{
-	json_t *args = json_pack("{s:I}", "epoch", (json_int_t)agent_counter(a));
+#define HEARD_SLACK_MS 2500 /* a loaded machine, a stream that ends before the rest does */
 
+static int
+order(struct agent *a, const char *verb, json_t *args, unsigned deadline_ms, unsigned token)
+{
+	json_object_set_new(args, "epoch", json_integer((json_int_t)agent_counter(a)));
 	a->pptpd.order_token = token;
 	a->pptpd.order =
 	    answer_client_call(a->pptpd.orders, verb, args, deadline_ms + 1000, order_done, a);
@@ -238,8 +239,13 @@ static int
 promote_begin(struct steps *s, unsigned token, void *arg)
 {
 	struct agent *a = arg;
+	/* keepalived takes three advertisements and a bit to miss a peer; what came since is ours.
+	 */
+	uint64_t ago = (uint64_t)4 * a->cluster->pair.advert_interval_ms + HEARD_SLACK_MS +
+		       (loop_now_ms(a->loop) - a->transition.begun_ms);
 
-	return order(a, "promote", a->cluster->timeouts.promote_ms, token);
+	return order(a, "promote", json_pack("{s:I}", "heard_ms_ago", (json_int_t)ago),
+	    a->cluster->timeouts.promote_ms, token);
 }
 
 static int
@@ -247,7 +253,7 @@ demote_begin(struct steps *s, unsigned token, void *arg)
 {
 	struct agent *a = arg;
 
-	return order(a, "demote", a->cluster->timeouts.demote_ms, token);
+	return order(a, "demote", json_object(), a->cluster->timeouts.demote_ms, token);
 }
 
 static bool

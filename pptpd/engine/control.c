@@ -429,9 +429,14 @@ change_role(struct answer_request *r, json_t *args, struct engine *e,
 	    errno == ESTALE ? "a higher epoch is in force" : strerror(errno));
 }
 
+/* {"epoch":N,"heard_ms_ago":N}: see takeover_judge_copy(); without it the copy is believed. */
 static void
 cmd_promote(struct answer_request *r, json_t *args, void *arg)
 {
+	const json_t *ago = json_object_get(args, "heard_ms_ago");
+
+	if (ago != NULL)
+		takeover_judge_copy(arg, (uint64_t)json_integer_value(ago));
 	change_role(r, args, arg, engine_promote);
 }
 

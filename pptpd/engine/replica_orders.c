@@ -93,6 +93,13 @@ replica_stale(struct replica *r, uint64_t cut, uint64_t epoch)
 	return 0;
 }
 
+void
+replica_outlived(struct replica *r)
+{
+	if (!r->active && !r->open)
+		mirror_stale(r->mirror);
+}
+
 static int
 check_cut(const struct replica *r, uint64_t cut)
 {

@@ -369,6 +369,21 @@ takeover_fall_silent(struct engine *e, uint64_t epoch)
 	dp_batch(e->dp, false);
 }
 
+void
+takeover_judge_copy(struct engine *e, uint64_t heard_ms_ago)
+{
+	struct replica_status st;
+
+	replica_get_status(e->replica, &st);
+	if (e->role == ROLE_ACTIVE || st.sessions == 0 || st.stale ||
+	    loop_now_ms(e->loop) - st.heard_ms <= heard_ms_ago)
+		return;
+	log_warn("the copy is stale: its active served on alone heard_ms_ago=%llu most=%llu",
+	    (unsigned long long)(loop_now_ms(e->loop) - st.heard_ms),
+	    (unsigned long long)heard_ms_ago);
+	replica_outlived(e->replica);
+}
+
 static void
 begin_promotion(struct engine *e, uint64_t epoch)
 {

@@ -83,6 +83,12 @@ void takeover_fini(struct engine *e);
  * the clients are to be told.
  */
 bool takeover_leave(struct engine *e);
+/*
+ * Before a promotion: an active that died when its stream ended cannot have been heard longer ago
+ * than that. If it was, it lived on alone, and its clients stand where nobody knows: the copy is
+ * stale.
+ */
+void takeover_judge_copy(struct engine *e, uint64_t heard_ms_ago);
 /* The highest epoch that was heard of. */
 uint64_t takeover_epoch(const struct engine *e);
 /* Control connections of the copy that are neither restored nor given up. */

@@ -118,7 +118,7 @@ replica_state_name(enum replica_state s)
 
 static struct {
 	bool clean;
-	uint64_t cut, epoch;
+	uint64_t cut, epoch, heard_ms_ago;
 } ordered;
 
 void
@@ -188,6 +188,12 @@ unsigned
 takeover_restoring(const struct engine *e)
 {
 	return 3;
+}
+
+void
+takeover_judge_copy(struct engine *e, uint64_t heard_ms_ago)
+{
+	ordered.heard_ms_ago = heard_ms_ago;
 }
 
 static bool takes_streams;
@@ -531,6 +537,10 @@ test_orders(void **state)
 	order(cmd_solo, "{}");
 	order(cmd_silent, "{}");
 	assert_int_equal(errors, 4);
+	errors = 0;
+	order(cmd_promote, "{\"epoch\":5,\"heard_ms_ago\":2580}");
+	assert_int_equal(ordered.heard_ms_ago, 2580);
+	errors = 0;
 }
 
 /* A handover is answered when it is known what became of it. */

@@ -214,6 +214,38 @@ test_a_stale_client_is_refused(void **state)
 	assert_int_equal(hear(c).type, PPTP_CDN);
 }
 
+/* Nobody consented, and nobody says that its active lived on. */
+static void
+test_one_that_has_just_died_is_believed(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+
+	in_step();
+	run(20);
+	takeover_judge_copy(&gw[1].e, 2000);
+	power_off(0);
+	run(2100);
+	takeover_judge_copy(&gw[1].e, 3000);
+	assert_int_equal(engine_promote(&gw[1].e, 2, NULL, NULL), 0);
+	assert_int_equal(gw[1].e.takeover->stale, 0);
+	assert_int_equal(gw[1].e.takeover->continued, 1);
+	assert_non_null(session_at(&gw[1], c));
+}
+
+static void
+test_an_active_that_lived_on_leaves_a_stale_copy(void **state)
+{
+	struct client *c = up_client(&gw[0]);
+
+	in_step();
+	power_off(0);
+	run(2100);
+	takeover_judge_copy(&gw[1].e, 2000);
+	assert_int_equal(engine_promote(&gw[1].e, 2, NULL, NULL), 0);
+	assert_unkeyed(&gw[1], c);
+	assert_int_equal(gw[1].e.takeover->stale, 1);
+}
+
 /* Not stale, but somebody may have used its odd keys. */
 static void
 test_closed_keys_are_replaced(void **state)
@@ -298,6 +330,8 @@ main(void)
 	    ROW(test_a_stale_client_never_acknowledges),
 	    ROW(test_a_silent_stale_client_is_dropped),
 	    ROW(test_a_stale_client_is_refused),
+	    ROW(test_one_that_has_just_died_is_believed),
+	    ROW(test_an_active_that_lived_on_leaves_a_stale_copy),
 	    ROW(test_closed_keys_are_replaced),
 	    ROW(test_a_spent_session_is_rekeyed),
 	    ROW(test_many_are_rekeyed),
