@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-from gateway import engine_of, start_gateway, vrrp_child_of
+from gateway import ask_daemon, engine_of, start_gateway, vrrp_child_of
 from net import (GATEWAYS, PORTS, SWITCHES, LabError, alive, exec_records, family, in_ns, ip,
                  make_node, node_procs, ns, ns_exists, remove_node, root, signal_all, wait_gone)
 
@@ -104,9 +104,14 @@ def fail_hang_pptpd(state, node):
 
 
 def heal_hang_pptpd(state, node):
+    """The monitor may be killing it in this moment: then its end is waited for, so that it is started."""
     engine = engine_of(state, node)
     if engine is not None:
         os.kill(engine, signal.SIGCONT)
+    end = time.monotonic() + 3
+    while (alive(state["procs"].get(f"{node}/pptpd")) and not ask_daemon(node, "status")
+           and time.monotonic() < end):
+        time.sleep(0.02)
 
 
 def link_fault(switch):
