@@ -374,6 +374,8 @@ push_set(struct push *u, const char *user, struct set_problem *p)
 	}
 	if (answer)
 		data = deliver(u, p);
+	else if (strcmp(p->code, "disk-full") == 0)
+		store_audit(&u->store, "out", u->dial.them->name, &u->set, p->code, p->text, 0);
 	if (data)
 		finish(u, &u->set.generation, "installed", "");
 	else

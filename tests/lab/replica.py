@@ -143,7 +143,7 @@ WRONG = {
     # To either role.
     "noise": lambda p: p.s.sendall(os.urandom(64)),
     "nothing": lambda p: None,
-    "version": lambda p: p.hello(versions=(2, 9)),
+    "version": lambda p: p.hello(versions=(60, 69)),
     "no-hello": lambda p: p.say(BEAT),
     "hello-truncated": lambda p: p.say(HELLO, field(VERSIONS, b"\0\1\0\1") + field(NODE, b"stranger")),
     "node-name": lambda p: p.hello(node=b"a\nb"),
