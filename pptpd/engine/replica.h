@@ -243,8 +243,8 @@ void replica_pair(struct replica *r, bool clean, uint64_t epoch);
  * below ours. ESTALE: this engine did not hold that stream, nor one before it of the same engine;
  * it cannot speak for what the copy's holder did since. */
 int replica_stale(struct replica *r, uint64_t cut, uint64_t epoch);
-/* Standby: the copy's active is known to have lived on after it was last heard, so it may have passed
- * every mark. */
+/* Standby: the copy's active is known to have lived on after it was last heard, so it may have
+ * passed every mark. */
 void replica_outlived(struct replica *r);
 /* Active. -1 with errno ESTALE: not cut, or another cut. A stream of that number that still looks
  * open is closed: the other side has ended it. */
