@@ -225,8 +225,9 @@ struct agent_fence {
 	} state;
 	enum fence_purpose purpose;
 	uint64_t began_ms, ended_ms, asked_ms;
-	int64_t ended_at; /* wall clock; 0 = never */
-	unsigned token;   /* of the step that waits; 0 = none */
+	uint64_t first_ms; /* asked for the first time since the peer was heard; 0 = never */
+	int64_t ended_at;  /* wall clock; 0 = never */
+	unsigned token;    /* of the step that waits; 0 = none */
 	struct timer wait;
 	char text[160];
 };
@@ -389,6 +390,8 @@ enum pair_fence agent_fence_fact(const struct agent *a);
 /* It has just failed: this node must not be MASTER, and why. */
 bool agent_fence_forbids(const struct agent *a);
 const char *agent_fence_text(const struct agent *a);
+/* For how long a promotion has waited for it since the peer was heard; 0 = it has not. */
+uint64_t agent_fence_held_ms(const struct agent *a);
 const char *agent_fence_word(const struct agent *a);
 json_t *agent_fence_json(const struct agent *a);
 /* The step of a promotion. */

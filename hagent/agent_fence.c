@@ -178,6 +178,16 @@ agent_fence_look(struct agent *a)
 		(void)run(a, FENCE_SILENT);
 }
 
+uint64_t
+agent_fence_held_ms(const struct agent *a)
+{
+	const struct agent_fence *f = &a->fence;
+
+	return f->first_ms != 0 && a->peer.heard_ms <= f->first_ms
+		   ? loop_now_ms(a->loop) - f->first_ms
+		   : 0;
+}
+
 json_t *
 agent_fence_json(const struct agent *a)
 {
@@ -224,6 +234,8 @@ agent_fence_begin(struct steps *s, unsigned token, void *arg)
 	}
 	a->fence.token = token;
 	a->fence.asked_ms = loop_now_ms(a->loop);
+	if (a->fence.first_ms == 0 || a->peer.heard_ms > a->fence.first_ms)
+		a->fence.first_ms = a->fence.asked_ms;
 	timer_set(&a->fence.wait, 0);
 	return 0;
 }

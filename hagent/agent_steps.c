@@ -239,10 +239,12 @@ static int
 promote_begin(struct steps *s, unsigned token, void *arg)
 {
 	struct agent *a = arg;
-	/* keepalived takes three advertisements and a bit to miss a peer; what came since is ours.
-	 */
+	/* keepalived takes three advertisements and a bit to miss a peer; what came since is ours,
+	 * and so is what a fence command took that had to be tried again. */
+	uint64_t held_ms = agent_fence_held_ms(a);
+	uint64_t ours_ms = loop_now_ms(a->loop) - a->transition.begun_ms;
 	uint64_t ago = (uint64_t)4 * a->cluster->pair.advert_interval_ms + HEARD_SLACK_MS +
-		       (loop_now_ms(a->loop) - a->transition.begun_ms);
+		       (held_ms > ours_ms ? held_ms : ours_ms);
 
 	return order(a, "promote", json_pack("{s:I}", "heard_ms_ago", (json_int_t)ago),
 	    a->cluster->timeouts.promote_ms, token);
