@@ -393,8 +393,9 @@ void
 replica_put_why(struct wr *w, const char *why)
 {
 	uint8_t *at = wr_field_begin(w, FIELD_WHY);
+	size_t len = strlen(why);
 
-	wr_copy(w, why, strnlen(why, REPLICA_WHY_MAX - 1));
+	wr_copy(w, why, len < REPLICA_WHY_MAX ? len : REPLICA_WHY_MAX - 1);
 	wr_field_end(w, at);
 }
 
