@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "tests/unit/engine_alone.h"
+#include "tests/unit/engine_peer.h"
 
 #define CLIENTS     4
 #define ANSWERS_MAX 1024
@@ -158,16 +159,6 @@ peer_send(void *arg, uint16_t protocol, const uint8_t *payload, size_t len)
 }
 
 static void
-peer_keys(void *arg, const uint8_t send_key[static 16], const uint8_t recv_key[static 16])
-{
-}
-
-static void
-peer_address(void *arg, const struct ppp_addresses *a, uint16_t mtu)
-{
-}
-
-static void
 peer_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 {
 	must(e.role != ROLE_ACTIVE || a->local_ip != 0);
@@ -182,13 +173,6 @@ static void
 peer_finished(void *arg, enum ppp_cause cause, const char *detail)
 {
 }
-
-static const struct ppp_ops peer_ops = {.send = peer_send,
-    .keys = peer_keys,
-    .peer_address = peer_address,
-    .up = peer_up,
-    .down = peer_down,
-    .finished = peer_finished};
 
 struct dp_session *
 dp_attach(struct dataplane *dp, const struct dp_session_config *c)

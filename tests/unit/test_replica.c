@@ -6,62 +6,7 @@
  * promotion, classes of keys when two meet; and every kind of bad input, after which the active
  * serves on.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-
-#include "tests/unit/replica_ends.h"
-
-static struct loop *loop;
-static struct end *a, *b; /* a serves, b mirrors */
-
-static int
-setup(void **state)
-{
-	(void)state;
-	loop = loop_new_virtual();
-	a = end_new(loop, "gw1", 7);
-	b = end_new(loop, "gw2", 8);
-	replica_demote(b->r, 0);
-	replica_promote(a->r, 5);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	end_free(a);
-	end_free(b);
-	loop_free(loop);
-	return 0;
-}
-
-static void
-in_sync(unsigned sessions)
-{
-	for (unsigned i = 0; i < sessions; i++)
-		end_add(a, i);
-	replica_add_connection(a->r, &a->c[0].rc, 10);
-	end_connect(a, b);
-	end_run(a, b, 5);
-	assert_int_equal(end_status(a).state, REPLICA_IN_SYNC);
-}
-
-static void
-cut(void)
-{
-	a->open = b->open = false;
-	a->peer_told = b->peer_told = true;
-	replica_disconnected(a->r, "test");
-	replica_disconnected(b->r, "test");
-	a->out_len = b->out_len = 0;
-}
+#include "tests/unit/replica_rig.h"
 
 static void
 test_snapshot(void **state)
@@ -236,7 +181,7 @@ test_output_does_not_starve(void **state)
 		}
 	}
 	assert_in_range(end_status(a).sent - sent, 10, 20); /* beats among them */
-	cut();
+	lose_stream();
 	assert_int_equal(replica_silent(a->r, end_status(a).cut), 0);
 	assert_int_equal(c->committed, 11);
 	assert_false(c->rc.waiting);
@@ -250,7 +195,7 @@ test_output_in_a_cut(void **state)
 	(void)state;
 	in_sync(1);
 	assert_true(replica_changed(a->r, &c->rc)); /* waits already */
-	cut();
+	lose_stream();
 	assert_int_equal(end_status(a).state, REPLICA_CUT);
 	assert_true(replica_changed(a->r, &c->rc));
 	assert_true(end_status(a).wants);
@@ -262,7 +207,7 @@ test_output_in_a_cut(void **state)
 	end_connect(a, b);
 	end_run(a, b, 3);
 	assert_true(replica_changed(a->r, &c->rc));
-	cut();
+	lose_stream();
 	end_connect(a, b);
 	end_run(a, b, 3);
 	assert_int_equal(c->committed, 2);
@@ -368,7 +313,7 @@ test_again_below_the_old_mark(void **state)
 	(void)state;
 	in_sync(1);
 	end_burst(a, s, 20);
-	cut();
+	lose_stream();
 	end_connect(a, b);
 	end_carry(a, b);
 	end_carry(b, a);
@@ -436,7 +381,7 @@ test_solo(void **state)
 
 	(void)state;
 	in_sync(2);
-	cut();
+	lose_stream();
 	n = end_status(a).cut;
 	assert_int_equal(end_burst(a, &a->s[0], 1000), 2 * REPLICA_AHEAD);
 	assert_true(end_status(a).wants);
@@ -499,7 +444,7 @@ test_who_may_not_consent(void **state)
 static void
 silent(void)
 {
-	cut();
+	lose_stream();
 	assert_int_equal(replica_silent(a->r, end_status(a).cut + 1), -1);
 	assert_int_equal(replica_silent(a->r, end_status(a).cut), 0);
 	assert_int_equal(end_status(a).state, REPLICA_SILENT);
@@ -565,11 +510,11 @@ test_silent_then_unclean(void **state)
 	/* One class: a mark covers twice as many keys. */
 	assert_int_equal(s->gate.mark_index, s->tx.index + 4 * REPLICA_AHEAD);
 	assert_int_equal(end_burst(a, s, 100), 100);
-	cut();
+	lose_stream();
 	back_as(true, 5); /* a closed class stays closed */
 	assert_int_equal(s->rs.open, KEYS_EVEN);
 	/* What has one class only has no other to continue with. */
-	cut();
+	lose_stream();
 	end_burst(a, s, 1000);
 	replica_promote(b->r, 6);
 	struct end_session t = {0};
@@ -585,7 +530,7 @@ test_cut_then_unclean(void **state)
 {
 	(void)state;
 	in_sync(1);
-	cut();
+	lose_stream();
 	back_as(false, 0);
 	assert_int_equal(a->s[0].rs.open, KEYS_EVEN);
 	assert_int_equal(end_status(a).state, REPLICA_IN_SYNC);
@@ -597,7 +542,7 @@ test_cut_then_the_same(void **state)
 {
 	(void)state;
 	in_sync(1);
-	cut();
+	lose_stream();
 	end_connect(a, b);
 	end_run(a, b, 3);
 	assert_int_equal(a->s[0].rs.open, KEYS_ALL);
@@ -609,7 +554,7 @@ test_cut_then_the_same_was_active(void **state)
 {
 	(void)state;
 	in_sync(1);
-	cut();
+	lose_stream();
 	replica_promote(b->r, 2);
 	replica_demote(b->r, 2);
 	replica_promote(a->r, 3);
@@ -624,7 +569,7 @@ test_silent_without_a_class(void **state)
 	(void)state;
 	in_sync(3);
 	a->s[0].rs.open = a->s[1].rs.open = KEYS_ODD;
-	cut();
+	lose_stream();
 	end_burst(a, &a->s[0], 1000);
 	assert_int_equal(replica_silent(a->r, end_status(a).cut), 0);
 	loop_advance(loop, 0);
@@ -645,7 +590,7 @@ test_spent(void **state)
 	(void)state;
 	in_sync(2);
 	a->s[0].rs.open = KEYS_ODD;
-	cut();
+	lose_stream();
 	back_as(false, 0);
 	assert_true(a->s[0].spent);
 	assert_false(a->s[1].spent);
@@ -1132,7 +1077,7 @@ first_frame(struct end *e, const struct replica_hello *h, const char *words)
 	feed(e, &w);
 	assert_int_equal(e->hung_up, 1);
 	assert_non_null(strstr(e->why, words));
-	cut();
+	lose_stream();
 }
 
 static void
@@ -1172,7 +1117,7 @@ test_every_piece(void **state)
 
 	(void)state;
 	in_sync(2);
-	cut();
+	lose_stream();
 	end_connect(a, b);
 	end_carry(a, b);
 	end_carry(b, a);

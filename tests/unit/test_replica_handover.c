@@ -6,64 +6,7 @@
  * what is relayed behind it, and its end at every frame. A peer of version 1 never sees a frame
  * that it does not know.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-
-#include "tests/unit/replica_ends.h"
-
-static struct loop *loop;
-static struct end *a, *b; /* a serves, b mirrors */
-
-static int
-setup(void **state)
-{
-	(void)state;
-	loop = loop_new_virtual();
-	a = end_new(loop, "gw1", 7);
-	b = end_new(loop, "gw2", 8);
-	replica_demote(b->r, 0);
-	replica_promote(a->r, 5);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	end_free(a);
-	end_free(b);
-	loop_free(loop);
-	return 0;
-}
-
-static void
-in_sync(unsigned sessions)
-{
-	for (unsigned i = 0; i < sessions; i++)
-		end_add(a, i);
-	replica_add_connection(a->r, &a->c[0].rc, 10);
-	end_connect(a, b);
-	end_run(a, b, 5);
-	assert_int_equal(end_status(a).state, REPLICA_IN_SYNC);
-	assert_int_equal(end_status(a).version, 2);
-	assert_int_equal(end_status(b).version, 2);
-}
-
-static void
-lose_stream(void)
-{
-	a->open = b->open = false;
-	a->peer_told = b->peer_told = true;
-	replica_disconnected(a->r, "test");
-	replica_disconnected(b->r, "test");
-	a->out_len = b->out_len = 0;
-}
+#include "tests/unit/replica_rig.h"
 
 /* What a has said reaches b up to, and with, the n-th frame of this type; the rest is lost. */
 static bool

@@ -6,45 +6,11 @@
  * where on a class opens again, when a session goes on behind what the other used, and every kind
  * of report that is none. The test keeps account of every key of its first session.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-
-#include "tests/unit/replica_ends.h"
+#include "tests/unit/replica_rig.h"
 
 #define N 3
 
-static struct loop *loop;
-static struct end *a, *b; /* a serves, b mirrors */
 static uint8_t used[4096];
-
-static int
-setup(void **state)
-{
-	(void)state;
-	loop = loop_new_virtual();
-	a = end_new(loop, "gw1", 7);
-	b = end_new(loop, "gw2", 8);
-	replica_demote(b->r, 0);
-	replica_promote(a->r, 5);
-	memset(used, 0, sizeof used);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	end_free(a);
-	end_free(b);
-	loop_free(loop);
-	return 0;
-}
 
 /* So many packets of the first session; no key is ever used twice. */
 static unsigned
@@ -63,26 +29,12 @@ say(struct end *e, unsigned packets)
 	return n;
 }
 
-static void
-lose_stream(void)
-{
-	a->open = b->open = false;
-	a->peer_told = b->peer_told = true;
-	replica_disconnected(a->r, "test");
-	replica_disconnected(b->r, "test");
-	a->out_len = b->out_len = 0;
-}
-
 /* A partition: a goes on in silence, b is promoted and serves too. */
 static void
 split(unsigned a_says, unsigned b_says)
 {
-	for (unsigned i = 0; i < N; i++)
-		end_add(a, i);
-	replica_add_connection(a->r, &a->c[0].rc, 10);
-	end_connect(a, b);
-	end_run(a, b, 5);
-	assert_int_equal(end_status(a).state, REPLICA_IN_SYNC);
+	memset(used, 0, sizeof used);
+	in_sync(N);
 	assert_int_equal(say(a, 20), 20);
 	end_run(a, b, 1);
 	lose_stream();
