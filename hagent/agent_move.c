@@ -352,15 +352,21 @@ see_to_the_address(struct agent *a)
 
 /* ---- begin and end ---- */
 
+enum {
+	S_CHECK,
+	S_PREPARE,
+	S_HANDOVER,
+	S_ADDRESS
+};
 static const struct {
 	const char *name;
 	int (*begin)(struct steps *s, unsigned token, void *arg);
 	bool (*cut)(void *arg);
 } rows[MOVE_STEPS] = {
-    {"check", check_begin, check_cut},
-    {"prepare", prepare_begin, prepare_cut},
-    {"handover", handover_begin, handover_cut},
-    {"address", address_begin, address_cut},
+    [S_CHECK] = {"check", check_begin, check_cut},
+    [S_PREPARE] = {"prepare", prepare_begin, prepare_cut},
+    [S_HANDOVER] = {"handover", handover_begin, handover_cut},
+    [S_ADDRESS] = {"address", address_begin, address_cut},
 };
 
 static void
@@ -368,25 +374,24 @@ on_step(void *arg, const struct steps_report *r)
 {
 	struct agent *a = arg;
 	struct agent_move *m = &a->move;
-	bool bad = r->result == STEP_FAILED || r->result == STEP_CUT;
 	char text[MOVE_TEXT];
 
 	agent_journal_step(a, r, "GIVE");
-	if (r->result == STEP_SUPERSEDED || !bad)
+	if (r->result != STEP_FAILED && r->result != STEP_CUT)
 		return;
 	snprintf(text, sizeof(text), "%s: %s", r->step->name, r->detail);
-	if (r->step == &m->list[0]) { /* its text says why */
+	switch (r->step - m->list) {
+	case S_CHECK: /* its text says why */
 		m->failed = true;
-	} else if (r->step == &m->list[1] || r->step == &m->list[2]) {
-		bool lost = r->step == &m->list[2] && r->result == STEP_CUT;
-
+		break;
+	case S_PREPARE:
+	case S_HANDOVER:
 		if (r->result == STEP_CUT || !*m->text)
 			no_handover(m, text);
-		if (lost) { /* as if the engine had said that it does not know */
-			m->failed = false;
-			m->way = MOVE_PLAIN;
-		}
-	} else {
+		if (r->step == &m->list[S_HANDOVER] && r->result == STEP_CUT)
+			m->failed = true; /* as where the engine does not know: see handed() */
+		break;
+	default:
 		m->failed = true;
 		tell(m, text);
 	}
