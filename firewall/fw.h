@@ -17,9 +17,11 @@
  *        the element `ipv4` present = this gateway forwards: `hagent firewall gate`
  *   set tell_strangers
  *        the element `ipv4` for FW_TELL_TIME after the gate was opened, while it is open: GRE of
- * unknown calls is answered with ICMP protocol-unreachable, so that clients redial set calls the
- * daemon's monitor alone, on both gateways set banned an operator, or the rate limit where limits {
- * ban-seconds } says so
+ *        unknown calls is answered with ICMP protocol-unreachable, so that clients redial
+ *   set calls
+ *        the daemon's monitor alone, on both gateways
+ *   set banned
+ *        an operator, or the rate limit where limits { ban-seconds } says so
  *
  * For the daemon's monitor, which calls libnftables itself (tried with nft 1.0.6, Linux 6.18):
  *
