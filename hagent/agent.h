@@ -35,7 +35,7 @@
 #include "hagent/journal.h"
 #include "hagent/move.h"
 #include "hagent/peer.h"
-#include "hagent/probe.h"
+#include "hagent/facts.h"
 #include "hagent/role.h"
 #include "hagent/split.h"
 #include "hagent/steps.h"
@@ -264,7 +264,7 @@ struct agent {
 	struct timer master_wait; /* MASTER came, the address not yet */
 	unsigned master_tries;
 
-	struct probe_process keepalived, conntrackd, sshd, pptpd_monitor;
+	struct facts_process keepalived, conntrackd, sshd, pptpd_monitor;
 	struct io keepalived_io;
 
 	struct agent_pptpd pptpd;

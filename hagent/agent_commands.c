@@ -109,7 +109,7 @@ run_status(struct answer_request *r, json_t *args, void *arg)
 
 	json_object_set_new(o, "vip", vip_json(a));
 	json_object_set_new(o, "pptpd", pptpd_json(a));
-	json_object_set_new(o, "keepalived", process_json(probe_process_state(&a->keepalived)));
+	json_object_set_new(o, "keepalived", process_json(facts_process_state(&a->keepalived)));
 	json_object_set_new(o, "keepalived_said", heard ? json_string(heard) : json_null());
 	json_object_set_new(o, "conntrackd", process_json(a->facts.conntrackd));
 	json_object_set_new(o, "sshd", process_json(a->facts.sshd));

@@ -33,7 +33,7 @@ keepalived_gone(struct agent *a)
 	bool stopped = a->heard == FIFO_STOP;
 
 	io_fini(&a->keepalived_io);
-	probe_process_fini(&a->keepalived);
+	facts_process_fini(&a->keepalived);
 	journal_event(&a->journal, stopped ? "keepalived-stopped" : "keepalived-died",
 	    "role=%s: the gate shuts, pptpd stands by, the virtual addresses go",
 	    role_name(&a->role));
@@ -52,8 +52,8 @@ agent_keepalived_look(struct agent *a)
 {
 	bool seen = a->keepalived.seen;
 
-	if (probe_process_alive(&a->keepalived) ||
-	    !probe_process_hold(&a->keepalived, probe_pid_file(a->vrrp_pid)))
+	if (facts_process_alive(&a->keepalived) ||
+	    !facts_process_hold(&a->keepalived, facts_pid_file(a->vrrp_pid)))
 		return;
 	io_fini(&a->keepalived_io);
 	if (io_init(&a->keepalived_io, a->loop, a->keepalived.pidfd, keepalived_cb, a) == 0)
@@ -122,18 +122,18 @@ look_slowly(struct agent *a)
 {
 	struct health_facts *f = &a->facts;
 
-	f->gre = probe_gre_sockets();
-	f->ip_forward = probe_ip_forward();
-	f->files_free = probe_files_free();
-	f->memory_free_kib = probe_memory_free_kib();
-	f->disk_free_kib = probe_disk_free_kib(a->state_folder);
-	if (!probe_process_alive(&a->conntrackd))
-		probe_process_hold(&a->conntrackd, probe_socket_owner(a->conntrackd_socket));
-	if (!probe_process_alive(&a->sshd)) {
-		pid_t pid = probe_pid_file(a->sshd_pid);
+	f->gre = facts_gre_sockets();
+	f->ip_forward = facts_ip_forward();
+	f->files_free = facts_files_free();
+	f->memory_free_kib = facts_memory_free_kib();
+	f->disk_free_kib = facts_disk_free_kib(a->state_folder);
+	if (!facts_process_alive(&a->conntrackd))
+		facts_process_hold(&a->conntrackd, facts_socket_owner(a->conntrackd_socket));
+	if (!facts_process_alive(&a->sshd)) {
+		pid_t pid = facts_pid_file(a->sshd_pid);
 
-		if (probe_is_called(pid, "sshd"))
-			probe_process_hold(&a->sshd, pid);
+		if (facts_is_called(pid, "sshd"))
+			facts_process_hold(&a->sshd, pid);
 	}
 }
 
@@ -163,23 +163,23 @@ look(struct agent *a)
 
 	f->pptpd_failures = a->pptpd.failures;
 	f->pptpd_error = a->pptpd.error;
-	f->tun = probe_tun(CLUSTER_TUNNEL_INTERFACE);
+	f->tun = facts_tun(CLUSTER_TUNNEL_INTERFACE);
 	look_at_links(a);
 	look_at_lan_address(a);
-	f->keepalived = probe_process_state(&a->keepalived);
+	f->keepalived = facts_process_state(&a->keepalived);
 	if (a->ticks % SLOW_TICKS == 0) {
 		look_slowly(a);
 		agent_link_look(a);
 	}
 	if (a->ticks % VERY_SLOW_TICKS == 0) {
-		if (!probe_process_alive(&a->pptpd_monitor))
-			probe_process_hold(&a->pptpd_monitor, probe_socket_owner(a->pptpd_socket));
-		f->pptpd_files_free = probe_process_alive(&a->pptpd_monitor)
-					  ? probe_process_files_free(a->pptpd_monitor.pid)
+		if (!facts_process_alive(&a->pptpd_monitor))
+			facts_process_hold(&a->pptpd_monitor, facts_socket_owner(a->pptpd_socket));
+		f->pptpd_files_free = facts_process_alive(&a->pptpd_monitor)
+					  ? facts_process_files_free(a->pptpd_monitor.pid)
 					  : HEALTH_UNKNOWN;
 	}
-	f->conntrackd = probe_process_state(&a->conntrackd);
-	f->sshd = probe_process_state(&a->sshd);
+	f->conntrackd = facts_process_state(&a->conntrackd);
+	f->sshd = facts_process_state(&a->sshd);
 	f->journal_failing = a->journal.failing;
 	f->peer_heard = peer_fresh(&a->peer, loop_now_ms(a->loop));
 	f->replica = agent_replica_trouble(a);
@@ -467,10 +467,10 @@ tick_cb(void *arg)
 void
 agent_health_init(struct agent *a)
 {
-	probe_process_init(&a->keepalived);
-	probe_process_init(&a->conntrackd);
-	probe_process_init(&a->sshd);
-	probe_process_init(&a->pptpd_monitor);
+	facts_process_init(&a->keepalived);
+	facts_process_init(&a->conntrackd);
+	facts_process_init(&a->sshd);
+	facts_process_init(&a->pptpd_monitor);
 	a->facts = (struct health_facts){
 	    .gre = HEALTH_UNKNOWN,
 	    .pptpd_files_free = HEALTH_UNKNOWN,
@@ -490,8 +490,8 @@ agent_health_fini(struct agent *a)
 	timer_cancel(&a->tick);
 	agent_flap_fini(a);
 	io_fini(&a->keepalived_io);
-	probe_process_fini(&a->keepalived);
-	probe_process_fini(&a->conntrackd);
-	probe_process_fini(&a->sshd);
-	probe_process_fini(&a->pptpd_monitor);
+	facts_process_fini(&a->keepalived);
+	facts_process_fini(&a->conntrackd);
+	facts_process_fini(&a->sshd);
+	facts_process_fini(&a->pptpd_monitor);
 }

@@ -342,8 +342,8 @@ ask_conntrackd(struct agent *a, struct agent_child *c, enum conntrackd_request r
 {
 	const char *argv[CONNTRACKD_ARGS];
 
-	if (probe_process_state(&a->conntrackd) != HEALTH_ALIVE &&
-	    !probe_process_hold(&a->conntrackd, probe_socket_owner(a->conntrackd_socket))) {
+	if (facts_process_state(&a->conntrackd) != HEALTH_ALIVE &&
+	    !facts_process_hold(&a->conntrackd, facts_socket_owner(a->conntrackd_socket))) {
 		steps_end(&a->steps, token, STEP_SKIPPED, "conntrackd is not running");
 		return 0;
 	}

@@ -114,7 +114,7 @@ commit_begin(struct steps *s, unsigned token, void *arg)
 	struct agent_child *c = &a->take.commit;
 	const char *argv[CONNTRACKD_ARGS];
 
-	if (probe_process_state(&a->conntrackd) != HEALTH_ALIVE) {
+	if (facts_process_state(&a->conntrackd) != HEALTH_ALIVE) {
 		steps_end(s, token, STEP_SKIPPED, "conntrackd is not running");
 		return 0;
 	}
@@ -184,7 +184,7 @@ catch_begin(struct steps *s, unsigned token, void *arg)
 {
 	struct agent *a = arg;
 
-	if (probe_arp_ignore() < 1) {
+	if (facts_arp_ignore() < 1) {
 		steps_end(s, token, STEP_SKIPPED, "arp_ignore is 0: it would be announced");
 		return 0;
 	}

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Health: from facts to a list of problems, from the worst of them and the peer's state to whether
- * this gateway must not be MASTER. Pure; probe.h collects the facts.
+ * this gateway must not be MASTER. Pure; facts.h collects the facts.
  *
  * A hard fault means that we cannot serve: yield, unless the peer is known to be as bad and we are
  * the senior of the two. A soft fault means that we serve, but badly or not for long: yield only to

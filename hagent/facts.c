@@ -3,7 +3,7 @@
  *
  * Small readers of /proc and of sockets. What cannot be read is HEALTH_UNKNOWN, never a fault.
  */
-#include "hagent/probe.h"
+#include "hagent/facts.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -21,13 +21,13 @@
 #include <unistd.h>
 
 void
-probe_process_init(struct probe_process *p)
+facts_process_init(struct facts_process *p)
 {
-	*p = (struct probe_process){.pidfd = -1};
+	*p = (struct facts_process){.pidfd = -1};
 }
 
 void
-probe_process_fini(struct probe_process *p)
+facts_process_fini(struct facts_process *p)
 {
 	if (p->pidfd >= 0)
 		close(p->pidfd);
@@ -36,7 +36,7 @@ probe_process_fini(struct probe_process *p)
 }
 
 bool
-probe_process_hold(struct probe_process *p, pid_t pid)
+facts_process_hold(struct facts_process *p, pid_t pid)
 {
 	int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 	struct pollfd ended = {.fd = fd, .events = POLLIN};
@@ -47,7 +47,7 @@ probe_process_hold(struct probe_process *p, pid_t pid)
 		close(fd);
 		return false;
 	}
-	probe_process_fini(p);
+	facts_process_fini(p);
 	p->pid = pid;
 	p->pidfd = fd;
 	p->seen = true;
@@ -55,7 +55,7 @@ probe_process_hold(struct probe_process *p, pid_t pid)
 }
 
 bool
-probe_process_alive(struct probe_process *p)
+facts_process_alive(struct facts_process *p)
 {
 	struct pollfd ended = {.fd = p->pidfd, .events = POLLIN};
 
@@ -63,14 +63,14 @@ probe_process_alive(struct probe_process *p)
 		return false;
 	if (poll(&ended, 1, 0) == 0)
 		return true;
-	probe_process_fini(p);
+	facts_process_fini(p);
 	return false;
 }
 
 enum health_process
-probe_process_state(struct probe_process *p)
+facts_process_state(struct facts_process *p)
 {
-	if (probe_process_alive(p))
+	if (facts_process_alive(p))
 		return HEALTH_ALIVE;
 	return p->seen ? HEALTH_GONE : HEALTH_NEVER;
 }
@@ -89,7 +89,7 @@ read_text(const char *path, char *text, size_t size)
 }
 
 pid_t
-probe_pid_file(const char *path)
+facts_pid_file(const char *path)
 {
 	char text[32], *end;
 
@@ -100,7 +100,7 @@ probe_pid_file(const char *path)
 }
 
 pid_t
-probe_socket_owner(const char *path)
+facts_socket_owner(const char *path)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	struct ucred who = {0};
@@ -121,7 +121,7 @@ probe_socket_owner(const char *path)
 }
 
 bool
-probe_is_called(pid_t pid, const char *name)
+facts_is_called(pid_t pid, const char *name)
 {
 	char path[64], text[64];
 
@@ -133,7 +133,7 @@ probe_is_called(pid_t pid, const char *name)
 }
 
 int
-probe_tun(const char *interface)
+facts_tun(const char *interface)
 {
 	return if_nametoindex(interface) != 0;
 }
@@ -141,7 +141,7 @@ probe_tun(const char *interface)
 /* /proc/net/raw: `  sl  local_address ...`, the local address is IP:PROTOCOL, in hex; GRE is 002F.
  */
 int
-probe_gre_sockets(void)
+facts_gre_sockets(void)
 {
 	FILE *f = fopen("/proc/self/net/raw", "re");
 	char line[512];
@@ -168,19 +168,19 @@ kernel_says(const char *path)
 }
 
 int
-probe_ip_forward(void)
+facts_ip_forward(void)
 {
 	return kernel_says("/proc/sys/net/ipv4/ip_forward");
 }
 
 int
-probe_arp_ignore(void)
+facts_arp_ignore(void)
 {
 	return kernel_says("/proc/sys/net/ipv4/conf/all/arp_ignore");
 }
 
 int64_t
-probe_files_free(void)
+facts_files_free(void)
 {
 	char text[96];
 	int64_t used, max;
@@ -192,7 +192,7 @@ probe_files_free(void)
 }
 
 int64_t
-probe_memory_free_kib(void)
+facts_memory_free_kib(void)
 {
 	char text[1024];
 	const char *at;
@@ -204,7 +204,7 @@ probe_memory_free_kib(void)
 }
 
 int64_t
-probe_disk_free_kib(const char *folder)
+facts_disk_free_kib(const char *folder)
 {
 	struct statvfs s;
 
@@ -236,7 +236,7 @@ files_free_of(pid_t pid)
 }
 
 int64_t
-probe_process_files_free(pid_t pid)
+facts_process_files_free(pid_t pid)
 {
 	char path[64], text[512], *rest = text, *word;
 	int64_t least = files_free_of(pid);
