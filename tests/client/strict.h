@@ -12,9 +12,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STRICT_KEYS_MAX                                                                            \
-	2047 /* keys stepped over at most; beyond, nothing is ever decrypted again */
-
 struct strict_peaks {
 	uint32_t numbers; /* most GRE numbers jumped over at once: 0 = none was missing */
 	uint32_t keys;    /* most MPPE keys */
@@ -42,7 +39,7 @@ void strict_mark(struct strict *s);                          /* a new window beg
 bool strict_take(struct strict *s, uint32_t seq, const uint8_t *frame, size_t len);
 /* A packet was decrypted after stepping over so many keys. */
 void strict_keys(struct strict *s, uint32_t skipped);
-/* A packet came whose count is behind, or more than STRICT_KEYS_MAX keys ahead. */
+/* A packet came whose count is behind, or more than MPPE_SKIP_MAX keys ahead. */
 void strict_too_far(struct strict *s);
 
 #endif
