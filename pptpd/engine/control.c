@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/fsm.h"
+#include "pptpd/engine/control.h"
 #include "pptpd/engine/ctrl.h"
 #include "pptpd/engine/engine.h"
 #include "pptpd/engine/mirror.h"
@@ -35,24 +36,6 @@ json_name(const char *name)
 }
 
 static json_t *
-json_counters(const struct dp_counters *n)
-{
-	json_t *drops = json_object();
-
-	for (int d = 0; d < DP_DROP_MAX; d++)
-		if (n->drops[d] > 0)
-			json_object_set_new(drops, dp_drop_name((enum dp_drop)d),
-			    json_integer((json_int_t)n->drops[d]));
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "rx_packets",
-	    (json_int_t)n->rx_packets, "rx_octets", (json_int_t)n->rx_octets, "tx_packets",
-	    (json_int_t)n->tx_packets, "tx_octets", (json_int_t)n->tx_octets, "rx_reordered",
-	    (json_int_t)n->rx_reordered, "icmp_frag_needed", (json_int_t)n->icmp_frag_needed,
-	    "fragmented", (json_int_t)n->fragmented, "mss_clamped", (json_int_t)n->mss_clamped,
-	    "acks_alone", (json_int_t)n->acks_alone, "held", (json_int_t)n->held, "stalls",
-	    (json_int_t)n->stalls, "filled", (json_int_t)n->filled, "drops", drops);
-}
-
-static json_t *
 json_ended(const struct engine_stats *st)
 {
 	json_t *o = json_object();
@@ -62,36 +45,6 @@ json_ended(const struct engine_stats *st)
 			json_object_set_new(o, session_end_name((enum session_end)i),
 			    json_integer((json_int_t)st->ended[i]));
 	return o;
-}
-
-/* Totals of the ended sessions and of those that run. */
-static void
-all_counters(struct engine *e, struct dp_counters *sum)
-{
-	struct dp_counters n;
-
-	dp_totals(e->dp, sum);
-	for (unsigned id = 1; id <= 65535; id++) {
-		const struct session *s = e->by_call[id];
-
-		if (s == NULL || s->dp == NULL)
-			continue;
-		dp_session_counters(s->dp, &n);
-		sum->rx_packets += n.rx_packets;
-		sum->rx_octets += n.rx_octets;
-		sum->tx_packets += n.tx_packets;
-		sum->tx_octets += n.tx_octets;
-		sum->rx_reordered += n.rx_reordered;
-		sum->icmp_frag_needed += n.icmp_frag_needed;
-		sum->fragmented += n.fragmented;
-		sum->mss_clamped += n.mss_clamped;
-		sum->acks_alone += n.acks_alone;
-		sum->held += n.held;
-		sum->stalls += n.stalls;
-		sum->filled += n.filled;
-		for (int d = 0; d < DP_DROP_MAX; d++)
-			sum->drops[d] += n.drops[d];
-	}
 }
 
 static json_t *
@@ -106,8 +59,8 @@ json_handover(const struct engine *e)
 	    (json_int_t)h.queued, "ms", (json_int_t)h.ms);
 }
 
-static json_t *
-json_replica(const struct engine *e)
+json_t *
+control_replica_json(const struct engine *e)
 {
 	struct replica_status st;
 	json_t *o;
@@ -152,10 +105,10 @@ cmd_replica(struct answer_request *r, json_t *args, void *arg)
 	struct engine *e = arg;
 
 	(void)args;
-	answer_ok(
-	    r, json_pack("{s:s,s:I,s:I,s:o}", "role", engine_role_name(e->role), "epoch",
-		   (json_int_t)takeover_epoch(e), "uptime_ms",
-		   (json_int_t)(loop_now_ms(e->loop) - e->started_ms), "replica", json_replica(e)));
+	answer_ok(r, json_pack("{s:s,s:I,s:I,s:o}", "role", engine_role_name(e->role), "epoch",
+			 (json_int_t)takeover_epoch(e), "uptime_ms",
+			 (json_int_t)(loop_now_ms(e->loop) - e->started_ms), "replica",
+			 control_replica_json(e)));
 }
 
 static void
@@ -171,13 +124,13 @@ cmd_status(struct answer_request *r, json_t *args, void *arg)
 	    (int)e->workers);
 
 	(void)args;
-	all_counters(e, &n);
+	control_counters(e, &n);
 	json_object_set_new(o, "pool",
 	    json_pack(
 		"{s:i,s:i}", "used", (int)pool_used(e->pool), "size", (int)pool_size(e->pool)));
 	json_object_set_new(
 	    o, "users", json_integer((json_int_t)secrets_count(e->config->secrets)));
-	json_object_set_new(o, "replica", json_replica(e));
+	json_object_set_new(o, "replica", control_replica_json(e));
 	json_object_set_new(o, "suspects", suspects_json(e));
 	json_object_set_new(o, "totals",
 	    json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "accepted",
@@ -187,7 +140,7 @@ cmd_status(struct answer_request *r, json_t *args, void *arg)
 		(json_int_t)e->stats.sessions_continued, "control_malformed",
 		(json_int_t)e->stats.control_malformed, "control_ignored",
 		(json_int_t)e->stats.control_ignored, "ended", json_ended(&e->stats)));
-	json_object_set_new(o, "data", json_counters(&n));
+	json_object_set_new(o, "data", control_counters_json(&n));
 	answer_ok(r, o);
 }
 
@@ -218,7 +171,7 @@ json_entry(const struct entry *n)
 	json_object_set_new(o, "tx_seq", json_integer(n->data->tx_seq));
 	json_object_set_new(o, "rx_seq", json_integer(n->data->rx_seq));
 	json_object_set_new(o, "tx_acked", json_integer(n->data->tx_acked));
-	json_object_set_new(o, "data", json_counters(n->data));
+	json_object_set_new(o, "data", control_counters_json(n->data));
 	json_object_set_new(o, "replica", n->replica);
 	json_object_set_new(o, "link", n->link);
 	return o;
@@ -312,6 +265,24 @@ json_mirrored(const struct mirror_session *m)
 	return o;
 }
 
+/* What a list for people needs of an entry, which it replaces. */
+static json_t *
+json_brief(json_t *entry)
+{
+	static const char *const names[] = {
+	    "id", "call", "state", "user", "peer", "address", "up", "age_ms", "mtu", "mppe"};
+	static const char *const data[] = {"rx_packets", "rx_octets", "tx_packets", "tx_octets"};
+	json_t *o = json_object();
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		json_object_set(o, names[i], json_object_get(entry, names[i]));
+	for (size_t i = 0; i < sizeof data / sizeof data[0]; i++)
+		json_object_set(
+		    o, data[i], json_object_get(json_object_get(entry, "data"), data[i]));
+	json_decref(entry);
+	return o;
+}
+
 /* What has this call id: a session that serves, else one of the copy, else NULL. */
 static json_t *
 json_by_call(const struct engine *e, uint16_t call_id)
@@ -323,13 +294,25 @@ json_by_call(const struct engine *e, uint16_t call_id)
 	return e->copies[call_id] != NULL ? json_mirrored(e->copies[call_id]) : NULL;
 }
 
-/* Paged by call id: {"after":0,"limit":100} -> {"sessions":[...],"next":ID or null}. */
+static bool
+at_risk(const struct engine *e, uint16_t call_id)
+{
+	const struct session *s = e->by_call[call_id];
+
+	return s != NULL && s->replica.member && !s->replica.held;
+}
+
+/*
+ * Paged by call id: {"after":0,"limit":100} -> {"sessions":[...],"next":ID or null}. With
+ * "brief":true the entries are short, with "at_risk" (no standby holds it).
+ */
 static void
 cmd_sessions(struct answer_request *r, json_t *args, void *arg)
 {
 	struct engine *e = arg;
 	json_int_t after = json_integer_value(json_object_get(args, "after"));
 	json_int_t limit = json_integer_value(json_object_get(args, "limit"));
+	bool brief = json_is_true(json_object_get(args, "brief"));
 	json_t *list = json_array(), *next = json_null(), *entry;
 	size_t bytes = 0;
 
@@ -340,6 +323,11 @@ cmd_sessions(struct answer_request *r, json_t *args, void *arg)
 	for (json_int_t id = after < 0 ? 1 : after + 1; id <= 65535; id++) {
 		if ((entry = json_by_call(e, (uint16_t)id)) == NULL)
 			continue;
+		if (brief) {
+			entry = json_brief(entry);
+			json_object_set_new(
+			    entry, "at_risk", json_boolean(at_risk(e, (uint16_t)id)));
+		}
 		bytes += json_dumpb(entry, NULL, 0, JSON_COMPACT) + 1;
 		if ((json_int_t)json_array_size(list) == limit || bytes > LIST_BYTES) {
 			json_decref(entry);
@@ -571,6 +559,7 @@ cmd_suspect(struct answer_request *r, json_t *args, void *arg)
 static const struct answer_command commands[] = {
     {"status", cmd_status},
     {"replica", cmd_replica},
+    {"metrics", control_metrics},
     {"pair", cmd_pair},
     {"stale", cmd_stale},
     {"solo", cmd_solo},

@@ -58,11 +58,19 @@ struct reap {
 	void *object;
 };
 
+#define SETUP_BUCKETS 8
+
 struct engine_stats {
 	uint64_t accepted, refused_connections;
 	uint64_t sessions_started, sessions_up, sessions_continued;
-	uint64_t rekeyed, rekey_dropped; /* see rekey.h */
-	uint64_t ended[32];              /* by enum session_end */
+	uint64_t rekeyed, rekey_dropped;              /* see rekey.h */
+	uint64_t ended[32];                           /* by enum session_end */
+	uint64_t failed[32];                          /* of these: who never had an address */
+	uint64_t setups[SETUP_BUCKETS + 1], setup_ms; /* from the call to an address */
+	struct {                                      /* of the links that have ended */
+		uint64_t rejects_sent, malformed, echo_sent, echo_received, resets_answered,
+		    unknown;
+	} link;
 	uint64_t control_malformed, control_ignored;
 	uint64_t holes, holes_repaired; /* of continued control connections */
 };
@@ -121,6 +129,10 @@ void engine_config_unref(struct engine_config *c);
 
 /* Calls r->free(r->object) from the loop, with nothing of the object on the stack. */
 void engine_reap(struct engine *e, struct reap *r, void (*free_object)(void *object), void *object);
+
+/* A session is up, ms after its call; the last counters of a link (control_metrics.c). */
+void engine_count_setup(struct engine_stats *st, uint64_t ms);
+void engine_count_link(struct engine_stats *st, const struct ppp_counters *n);
 
 /* True when a message caused by this peer may be logged now. */
 bool engine_log_ok(struct engine *e, uint32_t peer_ip);

@@ -206,6 +206,8 @@ close_call(void *object, void *detail)
 	(void)detail;
 	log_end(s);
 	s->engine->stats.ended[s->end]++;
+	s->engine->stats.failed[s->end] += !s->up;
+	engine_count_link(&s->engine->stats, ppp_counters(s->ppp));
 	s->engine->n_sessions--;
 	timer_cancel(&s->timer);
 	rekey_ended(s);

@@ -158,6 +158,7 @@ link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 	link_peer_address(s, a, mtu);
 	if (!s->up) {
 		e->stats.sessions_up++;
+		engine_count_setup(&e->stats, loop_now_ms(e->loop) - s->started_ms);
 		if (s->config->settings->logwtmp)
 			priv_wtmp(e->priv, s->call_id, s->identity.user, s->peer_ip);
 	}
