@@ -38,6 +38,7 @@ hello_json(const struct agent *a)
 
 	json_object_set_new(o, "prepares", json_true());
 	json_object_set_new(o, "ready", json_boolean(a->heard != FIFO_FAULT));
+	json_object_set_new(o, "keepalived", json_boolean(a->facts.keepalived == HEALTH_ALIVE));
 	json_object_set_new(o, "maintenance", json_boolean(a->maintenance.on));
 	agent_replica_hello(a, o);
 	agent_flap_hello(a, o);

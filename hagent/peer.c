@@ -107,6 +107,7 @@ take_hello(struct peer *p, const json_t *hello, int64_t wall_ms)
 	n.maintenance = json_is_true(json_object_get(hello, "maintenance"));
 	n.prepares = json_is_true(json_object_get(hello, "prepares"));
 	n.ready = !json_is_false(json_object_get(hello, "ready"));
+	n.keepalived = !json_is_false(json_object_get(hello, "keepalived"));
 	take_flap(&n, hello, wall_ms);
 	*p = n;
 	return true;
@@ -199,6 +200,9 @@ peer_json(const struct peer *p, uint64_t now_ms)
 		json_object_set_new(o, "hold", json_string(p->hold));
 		json_object_set_new(o, "in_step", json_boolean(p->in_step));
 		json_object_set_new(o, "maintenance", json_boolean(p->maintenance));
+		json_object_set_new(o, "sessions", json_integer(p->sessions));
+		json_object_set_new(o, "ready", json_boolean(p->ready));
+		json_object_set_new(o, "keepalived", json_boolean(p->keepalived));
 	}
 	return o;
 }

@@ -43,6 +43,7 @@ struct peer {
 	bool serves; /* its engine is active, whatever its role is called */
 	unsigned sessions;
 	bool maintenance, prepares, ready; /* see move.h */
+	bool keepalived; /* it runs there; an older version does not say, and is believed */
 };
 
 void peer_init(struct peer *p);
