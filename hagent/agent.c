@@ -63,6 +63,8 @@ end_transition(struct agent *a, const char *result)
 	    (unsigned long long)t->slowest_ms);
 	json_decref(a->last_transition);
 	a->last_transition = json_incref(o);
+	agent_count_transition(
+	    a, role_work_name(t->work), result, loop_now_ms(a->loop) - t->begun_ms);
 	journal_add(&a->journal, o);
 }
 
@@ -71,6 +73,7 @@ agent_journal_step(struct agent *a, const struct steps_report *r, const char *wh
 {
 	const char *detail = log_quote(r->detail, strlen(r->detail));
 
+	agent_count_step(a, r, what);
 	if (r->result == STEP_FAILED || r->result == STEP_CUT)
 		log_warn("step %s id=%llu step=%s ms=%llu detail=\"%s\"",
 		    step_result_name(r->result), (unsigned long long)r->id, r->step->name,
@@ -368,9 +371,10 @@ remember(struct agent *a)
 		if (event && at > 0)
 			agent_flap_remember(a, event, at);
 	}
-	json_decref(lines);
 	if (journal_open(&a->journal, path) < 0)
 		log_warn("journal path=\"%s\" error=\"%s\"", path, strerror(errno));
+	json_array_foreach(lines, i, line) journal_remember(&a->journal, line);
+	json_decref(lines);
 	if (epoch_read(a->epoch_path, &a->epoch) < 0)
 		journal_event(
 		    &a->journal, "epoch-unreadable", "%s: %s", a->epoch_path, strerror(errno));
@@ -479,6 +483,7 @@ agent_fini(struct agent *a)
 	json_decref(a->pptpd.status);
 	json_decref(a->last_transition);
 	json_decref(a->move.last);
+	agent_counts_fini(a);
 	journal_close(&a->journal);
 	cluster_free(a->cluster);
 }

@@ -17,7 +17,8 @@
  *   agent_move.c      planned moves: giving the sessions and the addresses to the peer
  *   agent_take.c      planned moves: being ready for them
  *   agent_maintain.c  maintenance
- *   agent_commands.c  the three sockets
+ *   agent_commands.c  its sockets; agent_status.c: the one for `hagent web`
+ *   agent_counts.c    what it counts
  */
 #ifndef HAGENT_AGENT_H
 #define HAGENT_AGENT_H
@@ -232,6 +233,9 @@ struct agent_fence {
 	char text[160];
 };
 
+struct agent_counts;
+struct agent_status;
+
 struct agent {
 	const struct hagent *h;
 	const struct agent_options *options;
@@ -313,6 +317,8 @@ struct agent {
 
 	struct agent_files files;
 	struct answer_server *agent_server, *query_server, *link_server;
+	struct agent_status *status;
+	struct agent_counts *counts; /* NULL = nothing yet */
 };
 
 /* agent.c */
@@ -493,7 +499,24 @@ void agent_maintain_look(struct agent *a); /* each tick */
 /* A move that we wanted is over. */
 void agent_maintain_moved(struct agent *a, bool moved, const char *text);
 
+/* agent_status.c: the read-only socket of `hagent web` */
+int agent_status_init(struct agent *a, gid_t group); /* -1 after a message */
+void agent_status_fini(struct agent *a);
+
+/* agent_counts.c */
+void agent_count_step(struct agent *a, const struct steps_report *r, const char *what);
+void agent_count_transition(struct agent *a, const char *kind, const char *result, uint64_t ms);
+void agent_counts_fini(struct agent *a);
+/* New reference: {"transitions":[...],"steps":[...]} since the agent began. */
+json_t *agent_counts_json(const struct agent *a);
+/* Of our processes: [{"name","pid","open_fds","max_fds","rss_bytes","cpu_ms","threads"}]. */
+json_t *agent_processes_json(const struct agent *a);
+
 /* agent_commands.c */
+json_t *agent_status_json(struct agent *a);
+/* A listening socket and its commands; NULL after a message. */
+struct answer_server *agent_serve(struct agent *a, const char *path, mode_t mode, gid_t group,
+    const struct answer_command *rows, size_t n, void *arg);
 int agent_commands_init(struct agent *a);
 void agent_commands_fini(struct agent *a);
 

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The agent's three sockets. agent.sock (root): everything. query.sock (group of the pair's user):
+ * The agent's sockets. agent.sock (root): everything. query.sock (group of the pair's user):
  * what the peer may ask through `hagent serve`, nothing else. link.sock (the same group): the
  * link's reports. Every command answers at once, but those that wait for `hagent sync`.
  */
@@ -98,10 +98,9 @@ vip_json(const struct agent *a)
 	    lan > 0);
 }
 
-static void
-run_status(struct answer_request *r, json_t *args, void *arg)
+json_t *
+agent_status_json(struct agent *a)
 {
-	struct agent *a = arg;
 	uint64_t now_ms = loop_now_ms(a->loop);
 	const char *heard = a->heard < FIFO_N_EVENTS ? fifo_event_name(a->heard) : NULL;
 	json_t *o = json_pack("{s:s,s:s,s:s,s:I,s:I}", "version", PHA_VERSION, "node", a->us->name,
@@ -137,7 +136,13 @@ run_status(struct answer_request *r, json_t *args, void *arg)
 	json_object_set_new(o, "transition_running", json_boolean(a->transition.running));
 	json_object_set_new(o, "last_transition",
 	    a->last_transition ? json_incref(a->last_transition) : json_null());
-	answer_ok(r, o);
+	return o;
+}
+
+static void
+run_status(struct answer_request *r, json_t *args, void *arg)
+{
+	answer_ok(r, agent_status_json(arg));
 }
 
 static void
@@ -366,12 +371,12 @@ out:
 	return fd;
 }
 
-static struct answer_server *
-serve(struct agent *a, const char *path, mode_t mode, gid_t group,
-    const struct answer_command *rows, size_t n)
+struct answer_server *
+agent_serve(struct agent *a, const char *path, mode_t mode, gid_t group,
+    const struct answer_command *rows, size_t n, void *arg)
 {
 	int fd = listen_at(a, path, mode, group);
-	struct answer_server *s = fd >= 0 ? answer_server_new(a->loop, fd, rows, n, a) : NULL;
+	struct answer_server *s = fd >= 0 ? answer_server_new(a->loop, fd, rows, n, arg) : NULL;
 
 	if (fd >= 0 && !s) {
 		close(fd);
@@ -390,10 +395,12 @@ agent_commands_init(struct agent *a)
 
 	if (!pair)
 		log_warn("no user %s: the peer cannot ask us", a->options->user);
-	a->agent_server = serve(a, HAGENT_SOCKET, 0600, 0, ROWS(agent_rows));
-	a->query_server = serve(a, HAGENT_QUERY_SOCKET, 0660, group, ROWS(query_rows));
-	a->link_server = serve(a, AGENT_LINK_SOCKET, 0660, group, ROWS(link_rows));
-	return a->agent_server && a->query_server && a->link_server ? 0 : -1;
+	a->agent_server = agent_serve(a, HAGENT_SOCKET, 0600, 0, ROWS(agent_rows), a);
+	a->query_server = agent_serve(a, HAGENT_QUERY_SOCKET, 0660, group, ROWS(query_rows), a);
+	a->link_server = agent_serve(a, AGENT_LINK_SOCKET, 0660, group, ROWS(link_rows), a);
+	if (!a->agent_server || !a->query_server || !a->link_server)
+		return -1;
+	return agent_status_init(a, group);
 }
 
 void
@@ -402,4 +409,5 @@ agent_commands_fini(struct agent *a)
 	answer_server_free(a->agent_server);
 	answer_server_free(a->query_server);
 	answer_server_free(a->link_server);
+	agent_status_fini(a);
 }

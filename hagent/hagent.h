@@ -45,6 +45,7 @@ enum {
 #define HAGENT_PPTPD_SOCKET      HAGENT_RUN "/pptpd.sock"
 #define HAGENT_SOCKET            HAGENT_RUN "/agent.sock"
 #define HAGENT_QUERY_SOCKET      HAGENT_RUN "/query.sock"
+#define HAGENT_STATUS_SOCKET     HAGENT_RUN "/status.sock"
 #define HAGENT_REPLICA_SOCKET    HAGENT_RUN "/replica.sock"
 #define HAGENT_NOTIFY_FIFO       HAGENT_RUN "/keepalived.fifo"
 #define HAGENT_KEEPALIVED_PIDS   HAGENT_RUN "/keepalived"

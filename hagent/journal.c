@@ -76,6 +76,7 @@ journal_close(struct journal *j)
 	if (j->fd >= 0)
 		close(j->fd);
 	free(j->path);
+	json_decref(j->recent);
 	*j = (struct journal){.fd = -1};
 }
 
@@ -110,6 +111,38 @@ put(struct journal *j, const char *line, size_t len)
 }
 
 void
+journal_remember(struct journal *j, json_t *line)
+{
+	if (!j->recent)
+		j->recent = json_array();
+	if (json_array_size(j->recent) >= JOURNAL_RECENT)
+		json_array_remove(j->recent, 0);
+	json_array_append(j->recent, line);
+}
+
+json_t *
+journal_recent(const struct journal *j, size_t limit)
+{
+	size_t n = json_array_size(j->recent);
+	json_t *list = json_array();
+
+	for (size_t i = n > limit ? n - limit : 0; i < n; i++)
+		json_array_append(list, json_array_get(j->recent, i));
+	return list;
+}
+
+/* The line as it stands in the file. */
+static void
+remember_own(struct journal *j, const char *now, json_t *o)
+{
+	json_t *line = json_pack("{s:s}", "time", now);
+
+	json_object_update(line, o);
+	journal_remember(j, line);
+	json_decref(line);
+}
+
+void
 journal_add(struct journal *j, json_t *o)
 {
 	char now[25], *text, *line = NULL;
@@ -118,6 +151,7 @@ journal_add(struct journal *j, json_t *o)
 	journal_time(journal_now_ms(), now);
 	/* A line is built by hand at its front so that the time stands first. */
 	text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	remember_own(j, now, o);
 	json_decref(o);
 	if (text)
 		len = asprintf(&line, "{\"time\":\"%s\",%s\n", now, text + 1);

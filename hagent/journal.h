@@ -23,12 +23,14 @@
 #include <stdint.h>
 
 #define JOURNAL_FILE_MAX (4 << 20)
+#define JOURNAL_RECENT   200
 
 struct journal {
 	char *path;
 	int fd;
 	bool failing; /* the last line did not get out; said once */
 	uint64_t lost;
+	json_t *recent; /* the last JOURNAL_RECENT lines, for who must not wait for the disk */
 };
 
 /* Copies path; the file is made 0600. -1 with errno: lines are lost until it can be opened. */
@@ -39,6 +41,11 @@ void journal_add(struct journal *j, json_t *o);
 /* {"kind":"event",...} with a detail. */
 void journal_event(struct journal *j, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* A line that was there before: into what is remembered alone. */
+void journal_remember(struct journal *j, json_t *line);
+/* Of the lines that are remembered the last limit, oldest first: new reference. */
+json_t *journal_recent(const struct journal *j, size_t limit);
 
 /*
  * The last limit lines that are JSON objects, oldest first; of at most the last 512 KiB. An empty
