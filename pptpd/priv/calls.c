@@ -22,14 +22,15 @@
 #include "common/log.h"
 #include "pptpd/priv/table.h"
 
-#define BATCH_MAX   512
-#define CALLS_MAX   65535 /* as many as the set holds, and as there are call ids */
-#define RETRY_MS    1000
-#define BURST       32 /* so many in a turn: more will come, they are waited for */
-#define BURST_MS    2
-#define COMMAND_ADD "add element inet pptp_ha calls { "
-#define COMMAND_DEL "delete element inet pptp_ha calls { "
-#define ELEMENT_MAX sizeof("255.255.255.255 . 0xffff, ")
+#define BATCH_MAX     512
+#define CALLS_MAX     65535 /* as many as the set holds, and as there are call ids */
+#define RETRY_MS      1000
+#define BURST         32 /* so many in a turn: more will come, they are waited for */
+#define BURST_MS      2
+#define COMMAND_ADD   "add element inet pptp_ha calls { "
+#define COMMAND_DEL   "delete element inet pptp_ha calls { "
+#define COMMAND_FLUSH "flush set inet pptp_ha calls"
+#define ELEMENT_MAX   sizeof("255.255.255.255 . 0xffff, ")
 
 struct change {
 	uint64_t key;
@@ -255,6 +256,9 @@ calls_new(struct loop *l, void (*answer)(void *arg, uint32_t id, int err), void 
 		errno = EIO;
 		return NULL;
 	}
+	/* What is there is of a daemon that was killed: its clients are strangers now. */
+	snprintf(c->text, sizeof(c->text), "%s", COMMAND_FLUSH);
+	(void)run(c); /* there may be no set yet */
 	c->answer = answer;
 	c->arg = arg;
 	timer_init(&c->flush_timer, l, flush_cb, c);

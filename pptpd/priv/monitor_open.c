@@ -255,7 +255,7 @@ set_addresses(struct monitor *m)
 {
 	const struct settings *s = m->conf.settings;
 
-	if (netlink_open(&m->netlink) < 0 ||
+	if (netlink_open(&m->netlink) < 0 || netlink_proxies_forget(&m->netlink) < 0 ||
 	    netlink_link_up(&m->netlink, m->tun_ifindex, s->mtu) < 0)
 		goto failed;
 	for (uint32_t i = 0; i < s->local_ips.total; i++)

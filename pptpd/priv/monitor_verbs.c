@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/conf.h"
+#include "common/loopback.h"
 #include "pptpd/wire/pptp.h"
 
 #define WSCALE_MAX 14
@@ -30,12 +31,15 @@ check_call(const struct verbs *v, const struct priv_msg *m, int fd)
 	return conf_is_host_ip(m->ip) && m->call_id != 0;
 }
 
-/* A client's address: the pool's or a secret's, never one of this machine's. */
+/* A client's address: the pool's or a secret's, never one of this machine's; or the agent's own,
+ * which nobody is told of. */
 static bool
 check_route(const struct verbs *v, const struct priv_msg *m, int fd)
 {
 	const struct settings *s = v->settings;
 
+	if (loopback_is_address(m->ip))
+		return !m->on || m->type != PRIV_ROUTE_ADD;
 	if (!conf_is_host_ip(m->ip) || m->ip == s->listen || ip_list_has(&s->local_ips, m->ip))
 		return false;
 	return ip_list_has(&s->remote_ips, m->ip) ||

@@ -23,6 +23,7 @@
 
 #define REQUEST_MAX 256
 #define ANSWER_MAX  4096
+#define DUMP_MAX    32768
 #define HOST_BITS   32
 
 struct request {
@@ -90,11 +91,11 @@ read_ack(struct netlink *nl)
 }
 
 static int
-exchange(struct netlink *nl, struct request *r, uint16_t type, uint16_t flags)
+send_request(struct netlink *nl, struct request *r, uint16_t type, uint16_t flags)
 {
 	struct nlmsghdr h = {.nlmsg_len = (uint32_t)wr_len(&r->w),
 	    .nlmsg_type = type,
-	    .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags),
+	    .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags),
 	    .nlmsg_seq = ++nl->seq};
 	struct wr header = wr_init(r->bytes, sizeof(h));
 
@@ -103,9 +104,13 @@ exchange(struct netlink *nl, struct request *r, uint16_t type, uint16_t flags)
 		errno = EMSGSIZE;
 		return -1;
 	}
-	if (send(nl->fd, r->bytes, wr_len(&r->w), 0) < 0)
-		return -1;
-	return read_ack(nl);
+	return send(nl->fd, r->bytes, wr_len(&r->w), 0) < 0 ? -1 : 0;
+}
+
+static int
+exchange(struct netlink *nl, struct request *r, uint16_t type, uint16_t flags)
+{
+	return send_request(nl, r, type, NLM_F_ACK | flags) < 0 ? -1 : read_ack(nl);
 }
 
 int
@@ -192,9 +197,11 @@ begin_proxy(struct request *r, unsigned ifindex, uint32_t ip)
 	    .ndm_ifindex = (int)ifindex,
 	    .ndm_state = NUD_PERMANENT,
 	    .ndm_flags = NTF_PROXY};
+	uint8_t protocol = NETLINK_ROUTE_PROTOCOL;
 
 	begin(r, &body, sizeof(body));
 	put_u32(r, NDA_DST, htonl(ip));
+	put_attribute(r, NDA_PROTOCOL, &protocol, sizeof(protocol));
 }
 
 int
@@ -213,6 +220,98 @@ netlink_proxy_delete(struct netlink *nl, unsigned ifindex, uint32_t ip)
 
 	begin_proxy(&r, ifindex, ip);
 	return exchange(nl, &r, RTM_DELNEIGH, 0);
+}
+
+/* The proxy entry of one message of a dump, if we made it. */
+static bool
+is_our_proxy(struct rd message, unsigned *ifindex, uint32_t *ip)
+{
+	struct ndmsg body;
+	struct rtattr a;
+	uint8_t protocol = 0;
+
+	rd_copy(&message, &body, sizeof(body));
+	if (!rd_ok(&message) || body.ndm_family != AF_INET || (body.ndm_flags & NTF_PROXY) == 0)
+		return false;
+	*ifindex = (unsigned)body.ndm_ifindex;
+	*ip = 0;
+	while (rd_left(&message) >= sizeof(a)) {
+		struct rd value;
+
+		rd_copy(&message, &a, sizeof(a));
+		if (a.rta_len < sizeof(a))
+			return false;
+		value = rd_sub(&message, a.rta_len - sizeof(a));
+		if (a.rta_type == NDA_DST)
+			rd_copy(&value, ip, sizeof(*ip));
+		else if (a.rta_type == NDA_PROTOCOL)
+			rd_copy(&value, &protocol, sizeof(protocol));
+		rd_skip(&message, (4 - a.rta_len % 4) % 4);
+	}
+	*ip = ntohl(*ip);
+	return protocol == NETLINK_ROUTE_PROTOCOL && *ip != 0;
+}
+struct proxies {
+	struct proxy {
+		unsigned ifindex;
+		uint32_t ip;
+	} * all;
+	size_t n;
+};
+
+/* One datagram of a dump. 1 = more will come, 0 = that was all, or -1 with errno. */
+static int
+read_proxies(struct netlink *nl, struct proxies *p)
+{
+	uint8_t bytes[DUMP_MAX];
+	ssize_t len = recv(nl->fd, bytes, sizeof(bytes), 0);
+	struct rd r = rd_init(bytes, len > 0 ? (size_t)len : 0);
+
+	if (len < 0)
+		return errno == EINTR ? 1 : -1;
+	while (rd_left(&r) >= sizeof(struct nlmsghdr)) {
+		struct proxy found, *more;
+		struct nlmsghdr h;
+
+		rd_copy(&r, &h, sizeof(h));
+		if (h.nlmsg_len < sizeof(h) || h.nlmsg_type == NLMSG_ERROR)
+			break;
+		struct rd message = rd_sub(&r, h.nlmsg_len - sizeof(h));
+		if (h.nlmsg_seq == nl->seq && h.nlmsg_type == NLMSG_DONE)
+			return 0;
+		if (h.nlmsg_seq != nl->seq || h.nlmsg_type != RTM_NEWNEIGH ||
+		    !is_our_proxy(message, &found.ifindex, &found.ip))
+			continue;
+		more = reallocarray(p->all, p->n + 1, sizeof(*more));
+		if (more == NULL)
+			return -1;
+		p->all = more;
+		p->all[p->n++] = found;
+	}
+	if (rd_end(&r))
+		return 1;
+	errno = EBADMSG;
+	return -1;
+}
+
+int
+netlink_proxies_forget(struct netlink *nl)
+{
+	struct ndmsg body = {.ndm_family = AF_INET, .ndm_flags = NTF_PROXY};
+	struct proxies p = {0};
+	struct request r;
+	int rc;
+
+	begin(&r, &body, sizeof(body));
+	if (send_request(nl, &r, RTM_GETNEIGH, NLM_F_DUMP) < 0)
+		return -1;
+	while ((rc = read_proxies(nl, &p)) > 0)
+		continue;
+	for (size_t i = 0; i < p.n; i++)
+		if (netlink_proxy_delete(nl, p.all[i].ifindex, p.all[i].ip) < 0 && errno != ENOENT)
+			rc = -1;
+	free(p.all);
+	return rc;
 }
 
 static uint32_t

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Protocol number of our routes: `ip route show proto 112`. */
+/* Protocol number of our routes and proxy neighbours: `ip route show proto 112`. */
 #define NETLINK_ROUTE_PROTOCOL 112
 
 struct netlink {
@@ -30,6 +30,8 @@ int netlink_route_delete(struct netlink *nl, unsigned ifindex, uint32_t ip);
 /* Answer ARP for ip on that interface. */
 int netlink_proxy_add(struct netlink *nl, unsigned ifindex, uint32_t ip);
 int netlink_proxy_delete(struct netlink *nl, unsigned ifindex, uint32_t ip);
+/* Deletes every one of ours: what a monitor that was killed has left behind. */
+int netlink_proxies_forget(struct netlink *nl);
 
 /* The networks of this machine's interfaces that could answer ARP for others. All zero = none. */
 struct netlink_network {

@@ -67,6 +67,16 @@ netlink_body(void *arg)
 	MUST(strstr(output("ip neigh show proxy"), "192.168.1.50 dev x-lan") != NULL);
 	MUST(netlink_proxy_delete(&nl, lan, IP(192, 168, 1, 50)) == 0);
 	MUST(strcmp(output("ip neigh show proxy"), "") == 0);
+
+	MUST(system("ip neigh add proxy 192.168.1.7 dev x-lan") == 0);
+	for (unsigned i = 0; i < 1000; i++) /* several datagrams of a dump */
+		MUST(netlink_proxy_add(&nl, lan, IP(192, 168, 16, 0) + i) == 0);
+	MUST(netlink_proxies_forget(&nl) == 0);
+	MUST(strncmp(output("ip neigh show proxy"), "192.168.1.7 dev x-lan", 21) == 0);
+	MUST(strchr(output("ip neigh show proxy"), '\n')[1] == '\0'); /* not ours, and alone */
+	MUST(netlink_proxies_forget(&nl) == 0);
+	MUST(netlink_proxy_add(&nl, lan, IP(192, 168, 1, 50)) == 0); /* in step still */
+	MUST(netlink_proxies_forget(&nl) == 0);
 	MUST(netlink_link_up(&nl, 9999, 1400) == -1 && errno == ENODEV);
 	netlink_close(&nl);
 }
@@ -154,6 +164,9 @@ calls_body(void *arg)
 	MUST(system("nft 'add element inet pptp_ha calls { 9.9.9.9 . 0x9 }'") == 0);
 	calls_free(c); /* takes back its own and no other */
 	MUST(count_calls(output(CALLS_LIST)) == 1 && strstr(output(CALLS_LIST), "9.9.9.9") != NULL);
+	c = calls_new(a.loop, note_answer, &a); /* of one that was killed */
+	MUST(count_calls(output(CALLS_LIST)) == 0);
+	calls_free(c);
 	loop_free(a.loop);
 }
 
