@@ -325,6 +325,12 @@ loop_now_ms(const struct loop *l)
 	return l->base == NULL || l->in_turn ? l->now_ms : clock_ms();
 }
 
+struct event_base *
+loop_event_base(struct loop *l)
+{
+	return l->base;
+}
+
 void
 loop_advance(struct loop *l, uint64_t ms)
 {

@@ -14,6 +14,7 @@
 
 struct loop;
 struct event;
+struct event_base;
 
 struct loop *loop_new(void);         /* NULL with errno set */
 struct loop *loop_new_virtual(void); /* clock starts at 1,000,000 ms */
@@ -28,6 +29,9 @@ uint64_t wall_since_ms(uint64_t then_ms);
 void loop_advance(struct loop *l, uint64_t ms);
 /* Virtual only: ms until the next timer, or UINT64_MAX. */
 uint64_t loop_next_ms(const struct loop *l);
+
+/* libevent's own, for libevent's HTTP and TLS, which run beside ours; NULL of a virtual loop. */
+struct event_base *loop_event_base(struct loop *l);
 
 /* A one-shot timer, embedded in its owner. The callback may set it again or cancel any timer. */
 struct timer {
