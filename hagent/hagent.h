@@ -16,7 +16,8 @@
 enum {
 	HAGENT_OK = 0,
 	HAGENT_FAIL = 1,
-	HAGENT_USAGE = 2
+	HAGENT_USAGE = 2,
+	HAGENT_DOWN = 3 /* of status: nobody serves */
 };
 
 /* The pair's own user: its sshd, and whatever the peer may run here. */

@@ -149,7 +149,7 @@ peer_lacks(const struct view *v, char out[static TEXT_MAX])
 	if (!v->known)
 		put(out, "no other gateway has been heard yet");
 	else if (!v->fresh)
-		put(out, "%s is silent: nobody could go on with them", v->them);
+		put(out, "%s is silent: nobody could take over", v->them);
 	else if (is(v->peer, "health", "hard") || is(v->peer, "health", "soft"))
 		put(out, "%s is not well: %s", v->them, words_text(v->peer, "problem"));
 	else if (json_is_false(json_object_get(v->peer, "ready")))

@@ -121,7 +121,7 @@ test_active_at_risk(void **state)
 	static const struct {
 		const char *path, *value, *but;
 	} cases[] = {
-	    {"peer.fresh", "false", "gw2 is silent: nobody could go on with them"},
+	    {"peer.fresh", "false", "gw2 is silent: nobody could take over"},
 	    {"peer", "{\"fresh\":false}", "no other gateway has been heard yet"},
 	    {"peer.health", "\"hard\"", "gw2 is not well: "},
 	    {"peer.health", "\"soft\"", "gw2 is not well: "},
