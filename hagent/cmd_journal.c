@@ -12,45 +12,33 @@
 
 #include "hagent/hagent.h"
 #include "hagent/journal.h"
+#include "hagent/words.h"
 
 #define LIMIT_DEFAULT 50
 #define LIMIT_MAX     100000
 
-static const char *
-text_of(const json_t *o, const char *name)
-{
-	const char *s = json_string_value(json_object_get(o, name));
-
-	return s ? s : "";
-}
-
-static long long
-number_of(const json_t *o, const char *name)
-{
-	return json_integer_value(json_object_get(o, name));
-}
-
 static void
 show_line(const json_t *o)
 {
-	const char *kind = text_of(o, "kind"), *time = text_of(o, "time");
+	const char *kind = words_text(o, "kind"), *time = words_text(o, "time");
 
 	if (strcmp(kind, "step") == 0)
-		printf("%s  #%lld %-8s %-18s %-10s %5lld ms  %s\n", time, number_of(o, "id"),
-		    text_of(o, "transition"), text_of(o, "step"), text_of(o, "result"),
-		    number_of(o, "ms"), text_of(o, "detail"));
+		printf("%s  #%lld %-8s %-18s %-10s %5lld ms  %s\n", time, words_number(o, "id"),
+		    words_text(o, "transition"), words_text(o, "step"), words_text(o, "result"),
+		    words_number(o, "ms"), words_text(o, "detail"));
 	else if (strcmp(kind, "transition") == 0)
 		printf("%s  #%lld %-8s %-29s %5lld ms  epoch %lld, slowest %s %lld ms (%s)\n", time,
-		    number_of(o, "id"), text_of(o, "transition"), text_of(o, "result"),
-		    number_of(o, "ms"), number_of(o, "epoch"), text_of(o, "slowest"),
-		    number_of(o, "slowest_ms"), text_of(o, "detail"));
+		    words_number(o, "id"), words_text(o, "transition"), words_text(o, "result"),
+		    words_number(o, "ms"), words_number(o, "epoch"), words_text(o, "slowest"),
+		    words_number(o, "slowest_ms"), words_text(o, "detail"));
 	else if (strcmp(kind, "move") == 0)
 		printf("%s  #%lld to %s %-22s %5lld ms  %s, %lld sessions (%s)%s%s\n", time,
-		    number_of(o, "id"), text_of(o, "to"), text_of(o, "result"), number_of(o, "ms"),
-		    text_of(o, "way"), number_of(o, "sessions"), text_of(o, "why"),
-		    *text_of(o, "text") ? ": " : "", text_of(o, "text"));
+		    words_number(o, "id"), words_text(o, "to"), words_text(o, "result"),
+		    words_number(o, "ms"), words_text(o, "way"), words_number(o, "sessions"),
+		    words_text(o, "why"), *words_text(o, "text") ? ": " : "",
+		    words_text(o, "text"));
 	else
-		printf("%s  %s: %s\n", time, text_of(o, "event"), text_of(o, "detail"));
+		printf("%s  %s: %s\n", time, words_text(o, "event"), words_text(o, "detail"));
 }
 
 static void
@@ -63,16 +51,17 @@ show_slowest(const json_t *lines)
 
 	json_array_foreach(lines, i, o)
 	{
-		if (strcmp(text_of(o, "kind"), "transition") != 0)
+		if (strcmp(words_text(o, "kind"), "transition") != 0)
 			continue;
 		n++;
-		if (!slowest || number_of(o, "slowest_ms") >= number_of(slowest, "slowest_ms"))
+		if (!slowest ||
+		    words_number(o, "slowest_ms") >= words_number(slowest, "slowest_ms"))
 			slowest = o;
 	}
 	if (slowest)
 		printf("slowest step of %u transitions: %s, %lld ms, in #%lld %s\n", n,
-		    text_of(slowest, "slowest"), number_of(slowest, "slowest_ms"),
-		    number_of(slowest, "id"), text_of(slowest, "transition"));
+		    words_text(slowest, "slowest"), words_number(slowest, "slowest_ms"),
+		    words_number(slowest, "id"), words_text(slowest, "transition"));
 }
 
 int

@@ -13,34 +13,21 @@
 
 #include "common/answer.h"
 #include "hagent/hagent.h"
+#include "hagent/words.h"
 
 #define TIMEOUT_MS 30000 /* more than all steps of a move; the agent keeps their deadlines */
-
-static const char *
-text_of(const json_t *o, const char *name)
-{
-	const char *s = json_string_value(json_object_get(o, name));
-
-	return s ? s : "";
-}
-
-static long long
-number_of(const json_t *o, const char *name)
-{
-	return json_integer_value(json_object_get(o, name));
-}
 
 /* Prints what came of it. */
 static void
 show(const json_t *o)
 {
-	printf("%s serves: %lld sessions, moved by %s in %lld ms", text_of(o, "to"),
-	    number_of(o, "sessions"), text_of(o, "way"), number_of(o, "ms"));
-	if (number_of(o, "given_ms") > 0)
-		printf(", handed over after %lld ms", number_of(o, "given_ms"));
+	printf("%s serves: %lld sessions, moved by %s in %lld ms", words_text(o, "to"),
+	    words_number(o, "sessions"), words_text(o, "way"), words_number(o, "ms"));
+	if (words_number(o, "given_ms") > 0)
+		printf(", handed over after %lld ms", words_number(o, "given_ms"));
 	putchar('\n');
-	if (*text_of(o, "text"))
-		printf("%s\n", text_of(o, "text"));
+	if (*words_text(o, "text"))
+		printf("%s\n", words_text(o, "text"));
 }
 
 static json_t *
@@ -71,8 +58,9 @@ cmd_switchover(const struct hagent *h, int argc, char **argv)
 	} else if (json_is_true(json_object_get(answer, "ok"))) {
 		show(json_object_get(answer, "data"));
 	} else {
-		status = hagent_fail("%s: %s", text_of(error, "code"), text_of(error, "message"));
-		if (!force && strcmp(text_of(error, "code"), "refused") == 0)
+		status =
+		    hagent_fail("%s: %s", words_text(error, "code"), words_text(error, "message"));
+		if (!force && strcmp(words_text(error, "code"), "refused") == 0)
 			fputs("Nothing has moved. --force moves where that is possible at all; "
 			      "clients of sessions at risk must redial then.\n",
 			    stderr);
@@ -94,8 +82,8 @@ cmd_leave(const struct hagent *h, int argc, char **argv)
 		    stderr, "hagent: no move: the agent does not answer: %s\n", strerror(errno));
 	else if (!json_is_true(json_object_get(answer, "ok")))
 		fprintf(stderr, "hagent: no move: %s\n",
-		    text_of(json_object_get(answer, "error"), "message"));
-	else if (strcmp(text_of(json_object_get(answer, "data"), "result"), "moved") == 0)
+		    words_text(json_object_get(answer, "error"), "message"));
+	else if (strcmp(words_text(json_object_get(answer, "data"), "result"), "moved") == 0)
 		show(json_object_get(answer, "data"));
 	json_decref(answer);
 	return HAGENT_OK;
