@@ -106,6 +106,13 @@ add_worker(struct dp_counters *c, const struct worker *w)
 }
 
 void
+dp_work(const struct dataplane *dp, unsigned worker, uint64_t *decrypted, uint64_t *encrypted)
+{
+	*decrypted = get(&dp->workers[worker].decrypted);
+	*encrypted = get(&dp->workers[worker].encrypted);
+}
+
+void
 dp_totals(const struct dataplane *dp, struct dp_counters *c)
 {
 	*c = dp->ended;

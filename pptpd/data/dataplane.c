@@ -172,7 +172,8 @@ released(struct dataplane *dp, struct dp_session *s, enum half half)
 	s->released[half] = true;
 	if (!s->released[HALF_RX] || !s->released[HALF_TX])
 		return;
-	counters_add(&dp->ended, s);
+	if (!s->apart)
+		counters_add(&dp->ended, s);
 	dp->by_call[s->call_id] = NULL;
 	if (s->prev != NULL)
 		s->prev->next = s->next;
@@ -316,6 +317,7 @@ dp_attach(struct dataplane *dp, const struct dp_session_config *c)
 	s->local_ip = c->local_ip;
 	s->owner = c->owner;
 	s->id = c->id;
+	s->apart = c->apart;
 	s->worker[HALF_RX] = s->worker[HALF_TX] = worker;
 	for (unsigned half = 0; half < HALVES; half++)
 		s->late[half] = (struct late){.session = s, .half = (enum half)half};

@@ -100,6 +100,7 @@ struct dp_session_config {
 	 * and the first that comes directly waits a moment for those before it, which may yet be
 	 * relayed. */
 	bool exact;
+	bool apart; /* when it ends its counters go into no sum */
 };
 
 /*
@@ -240,6 +241,8 @@ struct dp_counters {
 void dp_session_counters(const struct dp_session *s, struct dp_counters *c);
 void dp_totals(const struct dataplane *dp,
     struct dp_counters *c); /* what no session owns, and sums of the ended */
+/* Packets that this worker has brought to the TUN, and from there on their way, since its start. */
+void dp_work(const struct dataplane *dp, unsigned worker, uint64_t *decrypted, uint64_t *encrypted);
 
 /*
  * Opened by the monitor, before privileges go.

@@ -165,7 +165,7 @@ struct dp_session {
 	void *owner;
 	struct dp_session *prev, *next; /* all sessions */
 	struct late late[HALVES];
-	bool detaching, released[HALVES];
+	bool detaching, apart, released[HALVES];
 	uint32_t steered;              /* inner address in the steering map; 0 = none */
 	struct dp_session *next_inner; /* same bucket of by_inner */
 	uint32_t source;
@@ -340,6 +340,7 @@ struct worker {
 	bool injecting;       /* what is in hand was relayed */
 	uint64_t injected_us; /* when the last one was */
 	_Atomic uint64_t relayed, injected;
+	_Atomic uint64_t decrypted, encrypted; /* packets, of whatever session */
 	struct outbox outbox;
 	struct rx_batch *batch;
 	uint8_t *tun_buf; /* one packet of the TUN, decrypted or to be encrypted */

@@ -74,6 +74,7 @@ to_tun(struct worker *w, struct rx_half *rx, uint8_t *packet, const struct ip4 *
 		tally_drop(&rx->tally, DP_DROP_TUN_WRITE);
 		return;
 	}
+	tally_add(&w->decrypted, 1);
 	tally_add(&rx->tally.packets, 1);
 	tally_add(&rx->tally.octets, ip->total);
 	tally_set(&rx->tally.last_data_ms, w->now_us / 1000);

@@ -112,6 +112,7 @@ seal(struct worker *w, struct dp_session *s, uint8_t *packet, size_t len)
 	mppe_encrypt(&tx->mppe, inner.start, 2 + len, sealed);
 	tally_set(&tx->index, tx->mppe.index);
 	number(w, s, wr_len(&out));
+	tally_add(&w->encrypted, 1);
 	tally_add(&tx->tally.packets, 1);
 	tally_add(&tx->tally.octets, len);
 	tally_set(&tx->tally.last_data_ms, w->now_us / 1000);

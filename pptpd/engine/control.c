@@ -89,6 +89,7 @@ control_replica_json(const struct engine *e)
 		"marks_asked", (json_int_t)st.marks_asked, "commits", (json_int_t)st.commits,
 		"shorts", (json_int_t)st.shorts, "yielded", (json_int_t)takeover_yielded(e)));
 	json_object_set_new(o, "version", json_integer((json_int_t)st.version));
+	json_object_set_new(o, "whole", json_boolean(st.whole));
 	json_object_set_new(o, "settled",
 	    json_pack("{s:I,s:i,s:i,s:i,s:i,s:i,s:i}", "times", (json_int_t)st.settled.times,
 		"sessions", (int)st.settled.sessions, "whole", (int)st.settled.whole, "one_class",
@@ -132,6 +133,7 @@ cmd_status(struct answer_request *r, json_t *args, void *arg)
 	    o, "users", json_integer((json_int_t)secrets_count(e->config->secrets)));
 	json_object_set_new(o, "replica", control_replica_json(e));
 	json_object_set_new(o, "suspects", suspects_json(e));
+	json_object_set_new(o, "loopback", loopback_json(e));
 	json_object_set_new(o, "totals",
 	    json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "accepted",
 		(json_int_t)e->stats.accepted, "refused", (json_int_t)e->stats.refused_connections,
@@ -289,7 +291,7 @@ json_by_call(const struct engine *e, uint16_t call_id)
 {
 	const struct session *s = e->by_call[call_id];
 
-	if (s != NULL && s->call.state != CALL_CLOSED)
+	if (s != NULL && s->call.state != CALL_CLOSED && !s->local)
 		return json_session(s);
 	return e->copies[call_id] != NULL ? json_mirrored(e->copies[call_id]) : NULL;
 }
@@ -363,7 +365,7 @@ cmd_kick(struct answer_request *r, json_t *args, void *arg)
 	for (unsigned id = 1; id <= 65535; id++) {
 		struct session *s = e->by_call[id];
 
-		if (s == NULL || s->call.state == CALL_CLOSED || !kick_matches(s, args))
+		if (s == NULL || s->call.state == CALL_CLOSED || s->local || !kick_matches(s, args))
 			continue;
 		session_hangup(s, END_KICKED);
 		kicked++;
@@ -556,6 +558,20 @@ cmd_suspect(struct answer_request *r, json_t *args, void *arg)
 		answer_ok(r, suspects_json(e));
 }
 
+/* {"password":"..."}; none or "" = no account -> {"user":"...","workers":N} */
+static void
+cmd_loopback(struct answer_request *r, json_t *args, void *arg)
+{
+	struct engine *e = arg;
+
+	if (loopback_set(e, json_string_value(json_object_get(args, "password"))) < 0)
+		answer_error(r, "bad-request", "want a password of %d..%d characters",
+		    LOOPBACK_PASSWORD_MIN, LOOPBACK_PASSWORD_MAX);
+	else
+		answer_ok(
+		    r, json_pack("{s:s,s:i}", "user", LOOPBACK_USER, "workers", (int)e->workers));
+}
+
 static const struct answer_command commands[] = {
     {"status", cmd_status},
     {"replica", cmd_replica},
@@ -566,6 +582,7 @@ static const struct answer_command commands[] = {
     {"silent", cmd_silent},
     {"sessions", cmd_sessions},
     {"kick", cmd_kick},
+    {"loopback", cmd_loopback},
     {"reload", cmd_reload},
     {"promote", cmd_promote},
     {"suspect", cmd_suspect},

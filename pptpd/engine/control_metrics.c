@@ -10,19 +10,6 @@
 #include "pptpd/engine/session.h"
 #include "pptpd/engine/takeover.h"
 
-static const uint32_t setup_limits_ms[SETUP_BUCKETS] = {50, 100, 250, 500, 1000, 2500, 5000, 10000};
-
-void
-engine_count_setup(struct engine_stats *st, uint64_t ms)
-{
-	unsigned i = 0;
-
-	while (i < SETUP_BUCKETS && ms > setup_limits_ms[i])
-		i++;
-	st->setups[i]++;
-	st->setup_ms += ms;
-}
-
 /* ---- sums ---- */
 
 static void
@@ -53,22 +40,11 @@ control_counters(struct engine *e, struct dp_counters *sum)
 	for (unsigned id = 1; id <= 65535; id++) {
 		const struct session *s = e->by_call[id];
 
-		if (s == NULL || s->dp == NULL)
+		if (s == NULL || s->dp == NULL || s->local)
 			continue;
 		dp_session_counters(s->dp, &n);
 		add_counters(sum, &n);
 	}
-}
-
-void
-engine_count_link(struct engine_stats *st, const struct ppp_counters *n)
-{
-	st->link.rejects_sent += n->rejects_sent;
-	st->link.malformed += n->malformed;
-	st->link.echo_sent += n->echo_sent;
-	st->link.echo_received += n->echo_received;
-	st->link.resets_answered += n->resets_answered;
-	st->link.unknown += n->unknown;
 }
 
 static void
@@ -78,7 +54,7 @@ link_counters(const struct engine *e, struct engine_stats *sum)
 	for (unsigned id = 1; id <= 65535; id++) {
 		const struct session *s = e->by_call[id];
 
-		if (s != NULL && s->call.state != CALL_CLOSED)
+		if (s != NULL && s->call.state != CALL_CLOSED && !s->local)
 			engine_count_link(sum, ppp_counters(s->ppp));
 	}
 }
@@ -135,7 +111,7 @@ setup_json(const struct engine_stats *st)
 	json_t *limits = json_array(), *counts = json_array();
 
 	for (int i = 0; i < SETUP_BUCKETS; i++)
-		json_array_append_new(limits, json_integer(setup_limits_ms[i]));
+		json_array_append_new(limits, json_integer(engine_setup_limits_ms[i]));
 	for (int i = 0; i <= SETUP_BUCKETS; i++)
 		json_array_append_new(counts, json_integer((json_int_t)st->setups[i]));
 	return json_pack(

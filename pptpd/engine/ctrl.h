@@ -47,8 +47,9 @@ struct ctrl {
 	struct engine_config *config;
 	uint64_t id;
 	struct replica_connection replica;
-	int fd;    /* -1 = none: not restored yet, or gone */
-	bool gone; /* left all lists; only what it said last is still to be written */
+	int fd;     /* -1 = none: not restored yet, or gone */
+	bool local; /* from 127.0.0.0/8: see loopback.h */
+	bool gone;  /* left all lists; only what it said last is still to be written */
 	struct io io;
 	struct fsm fsm;
 	struct timer timer;
@@ -140,7 +141,7 @@ void ctrl_committed(struct ctrl *c);
 
 /*
  * A connection as its record says, established, without a socket yet; what is said on it waits.
- * Counted in engine.restoring until it has one. NULL: out of memory.
+ * Counted in engine.restoring until it has one. NULL: out of memory, or a local one.
  */
 struct ctrl *ctrl_continue(struct engine *e, const struct connection_record *r);
 /*

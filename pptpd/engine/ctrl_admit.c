@@ -39,13 +39,15 @@ ctrl_enter(struct ctrl *c)
 
 	TAILQ_INSERT_TAIL(&e->ctrls, c, entry);
 	LIST_INSERT_HEAD(bucket_of(e, c->tcp.peer_ip), c, bucket_entry);
-	e->n_ctrls++;
+	*(c->local ? &e->loopback.n_ctrls : &e->n_ctrls) += 1;
 	e->n_sockets++;
 }
 
 void
 ctrl_half_open(struct ctrl *c)
 {
+	if (c->local)
+		return;
 	TAILQ_INSERT_TAIL(&c->engine->half_open, c, half_open_entry);
 	c->engine->n_half_open++;
 }
@@ -76,6 +78,8 @@ ctrl_stranger(struct ctrl *c)
 {
 	not_half_open(c);
 	c->established_ms = loop_now_ms(c->engine->loop);
+	if (c->local)
+		return;
 	TAILQ_INSERT_TAIL(&c->engine->strangers, c, stranger_entry);
 }
 
@@ -86,7 +90,7 @@ ctrl_leave(struct ctrl *c)
 	not_stranger(c);
 	LIST_REMOVE(c, bucket_entry);
 	TAILQ_REMOVE(&c->engine->ctrls, c, entry);
-	c->engine->n_ctrls--;
+	*(c->local ? &c->engine->loopback.n_ctrls : &c->engine->n_ctrls) -= 1;
 }
 
 void
@@ -160,11 +164,13 @@ ctrl_admit(struct engine *e, const struct tcp_snapshot *t)
 
 	if (e->role != ROLE_ACTIVE || e->stopping)
 		return false;
+	if (loopback_is_source(t->peer_ip))
+		return loopback_admit(e);
 	if (conf->max_per_address > 0 && count_of_peer(e, t->peer_ip) >= conf->max_per_address)
 		why = "connections-per-address reached";
 	else if (e->n_ctrls - e->n_half_open >= conf->connections && !ctrl_make_room(e, NULL))
 		why = "connections reached";
-	else if (e->n_sockets >= e->max_sockets && !free_socket(e))
+	else if (e->n_sockets >= e->max_sockets + e->loopback.n_ctrls && !free_socket(e))
 		why = "limit of open files reached";
 	if (why == NULL && e->n_half_open >= conf->max_half_open)
 		(void)drop_half_open(e, "half-open limit: the oldest makes room");

@@ -45,7 +45,7 @@ hand_over(struct ctrl *c)
 
 	if (c->fd < 0 || c->probe != NULL)
 		return;
-	while ((n = recv(c->fd, buf, sizeof buf, MSG_DONTWAIT)) > 0)
+	while (!c->local && (n = recv(c->fd, buf, sizeof buf, MSG_DONTWAIT)) > 0)
 		(void)replica_relay(e->replica, REPLICA_RELAY_CONTROL, c->id, buf, (size_t)n);
 	ctrl_unwatch(c);
 	timer_cancel(&c->timer);

@@ -28,6 +28,7 @@ ctrl_new(struct engine *e, const struct tcp_snapshot *t, enum ctrl_state state)
 	c->config = engine_config_ref(e->config);
 	c->fd = c->closing_fd = -1;
 	c->tcp = *t;
+	c->local = loopback_is_source(t->peer_ip);
 	c->last_rx_ms = c->established_ms = loop_now_ms(e->loop);
 	snprintf(c->name, sizeof c->name, "%s:%u", conf_ipv4(t->peer_ip), t->peer_port);
 	TAILQ_INIT(&c->sessions);
@@ -43,7 +44,7 @@ ctrl_accept(struct engine *e, int fd, const struct tcp_snapshot *t)
 {
 	struct ctrl *c;
 
-	e->stats.accepted++;
+	e->stats.accepted += !loopback_is_source(t->peer_ip);
 	if (!ctrl_admit(e, t)) {
 		ctrl_refuse(e, fd);
 		return;

@@ -52,8 +52,10 @@ ctrl_record(struct ctrl *c, struct connection_record *r)
 struct ctrl *
 ctrl_continue(struct engine *e, const struct connection_record *r)
 {
-	struct ctrl *c = ctrl_new(e, &r->tcp, CTRL_ESTABLISHED);
+	struct ctrl *c = NULL;
 
+	if (!loopback_is_source(r->tcp.peer_ip)) /* nobody has told us of one */
+		c = ctrl_new(e, &r->tcp, CTRL_ESTABLISHED);
 	if (c == NULL)
 		return NULL;
 	c->id = r->id;

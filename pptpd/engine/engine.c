@@ -347,6 +347,7 @@ engine_fini(struct engine *e)
 			session_abandon(e->by_call[id]);
 	timer_cancel(&e->reaper);
 	timer_cancel(&e->stop_timer);
+	loopback_fini(e);
 	log_limit_free(e->limit);
 	log_limit_free(e->quiet);
 	pool_free(e->pool);

@@ -21,6 +21,7 @@
 #include "pptpd/conf/settings.h"
 #include "pptpd/data/dataplane.h"
 #include "pptpd/ppp/ppp.h"
+#include "pptpd/engine/loopback.h"
 #include "pptpd/engine/suspects.h"
 #include "pptpd/priv/priv.h"
 
@@ -119,6 +120,7 @@ struct engine {
 	struct crumb_page *crumbs; /* shared with the monitor */
 	struct crumb *crumb;       /* the main thread's, NULL = nobody looks */
 	struct suspects suspects;
+	struct loopback loopback;
 };
 
 /* Runs the engine on PRIV_FD until the end; returns the exit status. */
@@ -130,7 +132,8 @@ void engine_config_unref(struct engine_config *c);
 /* Calls r->free(r->object) from the loop, with nothing of the object on the stack. */
 void engine_reap(struct engine *e, struct reap *r, void (*free_object)(void *object), void *object);
 
-/* A session is up, ms after its call; the last counters of a link (control_metrics.c). */
+/* A session is up, ms after its call; the last counters of a link (stats.c). */
+extern const uint32_t engine_setup_limits_ms[SETUP_BUCKETS]; /* upper ends of `setups` */
 void engine_count_setup(struct engine_stats *st, uint64_t ms);
 void engine_count_link(struct engine_stats *st, const struct ppp_counters *n);
 

@@ -81,7 +81,7 @@ session_user(const struct session *s)
 void
 session_discard(struct session *s)
 {
-	s->engine->n_held--;
+	s->engine->n_held -= !s->local;
 	ppp_free(s->ppp);
 	engine_config_unref(s->config);
 	free(s->held);
@@ -145,6 +145,11 @@ log_end(const struct session *s)
 	struct dp_counters n = {0};
 	struct engine *e = s->engine;
 
+	if (s->local) {
+		log_debug("loopback session ended call=%u reason=%s", s->call_id,
+		    session_end_name(s->end));
+		return;
+	}
 	if (s->identity.user[0] == '\0' &&
 	    !log_limit_ok(e->quiet, s->peer_ip, loop_now_ms(e->loop), NULL))
 		return; /* it is counted, and opening calls is all that it did */
@@ -181,7 +186,7 @@ release_all(struct session *s)
 	}
 	if (s->address != 0 && pool_owner(e->pool, s->address) == s)
 		pool_release(e->pool, s->address);
-	if (s->up && !s->to_record && s->config->settings->logwtmp)
+	if (s->up && !s->local && !s->to_record && s->config->settings->logwtmp)
 		priv_wtmp(e->priv, s->call_id, NULL, s->peer_ip);
 	if (s->dp != NULL)
 		dp_detach(e->dp, s->dp);
@@ -198,6 +203,21 @@ session_leave(struct session *s)
 }
 
 static void
+count_end(struct session *s)
+{
+	struct engine_stats *st = &s->engine->stats;
+
+	if (s->local) {
+		loopback_ended(s);
+		return;
+	}
+	st->ended[s->end]++;
+	st->failed[s->end] += !s->up;
+	engine_count_link(st, ppp_counters(s->ppp));
+	s->engine->n_sessions--;
+}
+
+static void
 close_call(void *object, void *detail)
 {
 	struct session *s = object;
@@ -205,10 +225,7 @@ close_call(void *object, void *detail)
 
 	(void)detail;
 	log_end(s);
-	s->engine->stats.ended[s->end]++;
-	s->engine->stats.failed[s->end] += !s->up;
-	engine_count_link(&s->engine->stats, ppp_counters(s->ppp));
-	s->engine->n_sessions--;
+	count_end(s);
 	timer_cancel(&s->timer);
 	rekey_ended(s);
 	replica_closing(s->engine->replica, &s->replica);
@@ -283,6 +300,10 @@ tick_cb(void *arg)
 	if (n.last_rx_ms > s->seen_rx_ms) {
 		s->seen_rx_ms = n.last_rx_ms;
 		ppp_alive(s->ppp);
+	}
+	if (s->local) { /* it may stay as long as its agent wants */
+		timer_set(&s->timer, wait);
+		return;
 	}
 	if ((left = remaining(now - s->started_ms, conf->maxconnect_s)) == 0) {
 		session_hangup(s, END_MAXCONNECT);
@@ -371,12 +392,15 @@ guard_done(void *arg, int err)
 
 /* Never 0, unique in the daemon, and far from the last one used. 0 = all are in use. */
 static uint16_t
-new_call_id(struct engine *e)
+new_call_id(const struct ctrl *c)
 {
+	struct engine *e = c->engine;
+
 	for (unsigned i = 0; i < 65535; i++) {
 		uint16_t id = ++e->next_call_id;
 
-		if (id != 0 && e->by_call[id] == NULL && e->copies[id] == NULL)
+		if (id != 0 && e->by_call[id] == NULL && e->copies[id] == NULL &&
+		    (!c->local || loopback_wants(e, c->tcp.peer_ip, id)))
 			return id;
 	}
 	return 0;
@@ -400,7 +424,8 @@ session_make(struct ctrl *c, const struct record_call *call, uint64_t id, enum c
 	s->window = call->window;
 	s->peer_ip = c->tcp.peer_ip;
 	s->started_ms = s->life_ms = loop_now_ms(e->loop);
-	e->n_held++;
+	s->local = c->local;
+	e->n_held += !s->local;
 	fsm_init(&s->call, &call_table, state);
 	timer_init(&s->timer, e->loop, tick_cb, s);
 	s->ppp = ppp_new(e->loop, &s->config->ppp, &session_link_ops, s);
@@ -419,14 +444,14 @@ session_enlist(struct session *s)
 	TAILQ_INSERT_TAIL(&s->ctrl->sessions, s, entry);
 	s->ctrl->n_sessions++;
 	e->by_call[s->call_id] = s;
-	e->n_sessions++;
+	e->n_sessions += !s->local;
 }
 
 static struct session *
 session_new(struct ctrl *c, const struct pptp_message *ocrq)
 {
 	struct engine *e = c->engine;
-	struct record_call call = {.call_id = new_call_id(e),
+	struct record_call call = {.call_id = new_call_id(c),
 	    .peer_call_id = ocrq->call_id,
 	    .serial = ocrq->serial,
 	    .window = ocrq->window};
@@ -443,7 +468,8 @@ session_new(struct ctrl *c, const struct pptp_message *ocrq)
 				     .peer_call_id = s->peer_call_id,
 				     .peer_ip = s->peer_ip,
 				     .local_ip = c->tcp.local_ip,
-				     .owner = s});
+				     .owner = s,
+				     .apart = s->local});
 	if (s->dp == NULL) {
 		session_discard(s);
 		return NULL;
@@ -469,7 +495,8 @@ cannot_take(struct ctrl *c, const struct pptp_message *ocrq, const char **why)
 		*why = "too many calls on one connection";
 		return ERROR_NO_RESOURCE;
 	}
-	if (e->n_sessions >= e->config->settings->connections && !ctrl_make_room(e, c)) {
+	if (!c->local && e->n_sessions >= e->config->settings->connections &&
+	    !ctrl_make_room(e, c)) {
 		*why = "connections reached";
 		return ERROR_NO_RESOURCE;
 	}
@@ -493,6 +520,10 @@ session_open(struct ctrl *c, const struct pptp_message *ocrq)
 		return;
 	}
 	session_enlist(s);
+	if (s->local) { /* the firewall lets all of `lo` pass */
+		fsm_event(&s->call, CALL_EVENT_GUARD_OK, s, NULL);
+		return;
+	}
 	e->stats.sessions_started++;
 	s->pending++;
 	priv_call_add(e->priv, s->peer_ip, s->call_id, guard_done, s);

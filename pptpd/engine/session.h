@@ -60,6 +60,7 @@ struct session {
 	bool route_pending;      /* asked for, the monitor has not answered */
 	struct held_frame *held; /* [HELD_FRAMES] while route_pending, else NULL */
 	unsigned n_held;
+	bool local;     /* of the loopback account: see loopback.h */
 	bool path_open; /* the data plane passes packets */
 	bool up, closing, reaping;
 	bool spent;                  /* no key is left to it: rekey_start() is due */
@@ -103,6 +104,8 @@ const char *session_user(const struct session *s); /* for the log: quoted, or "-
 void session_tick(struct session *s);              /* looks at its limits now, and sets its timer */
 /* ppp_ops.verify: finds the user's secret, and its address at the first login. */
 bool session_verify(void *arg, const struct ppp_verify *v, uint8_t nt_hash[static 16]);
+/* Whether the client knows that password. Then nt_hash is written, else it stays as it is. */
+bool session_proves(const char *password, const struct ppp_verify *v, uint8_t nt_hash[static 16]);
 extern const struct ppp_ops session_link_ops;
 
 struct session *session_make(

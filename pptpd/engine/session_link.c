@@ -67,7 +67,7 @@ add_route(struct session *s)
 		return;
 	s->has_route = s->route_pending = true;
 	s->pending++;
-	priv_route_add(s->engine->priv, s->address, true, route_done, s);
+	priv_route_add(s->engine->priv, s->address, !s->local, route_done, s);
 }
 
 static bool
@@ -138,7 +138,7 @@ log_up(const struct session *s, const struct ppp_addresses *a, uint16_t mtu)
 static void
 replicate(struct session *s)
 {
-	if (s->ctrl == NULL)
+	if (s->ctrl == NULL || s->local)
 		return;
 	ctrl_replicate(s->ctrl);
 	if (s->replica.member)
@@ -156,13 +156,14 @@ link_up(void *arg, const struct ppp_addresses *a, uint16_t mtu)
 	if (s->dp == NULL || s->call.state != CALL_ESTABLISHED || rekey_unkeyed(s))
 		return;
 	link_peer_address(s, a, mtu);
-	if (!s->up) {
+	if (!s->up && !s->local) {
 		e->stats.sessions_up++;
 		engine_count_setup(&e->stats, loop_now_ms(e->loop) - s->started_ms);
 		if (s->config->settings->logwtmp)
 			priv_wtmp(e->priv, s->call_id, s->identity.user, s->peer_ip);
 	}
-	if (!s->up || engine_log_ok(e, s->peer_ip)) /* a peer may renegotiate without end */
+	if (!s->local &&
+	    (!s->up || engine_log_ok(e, s->peer_ip))) /* a peer may renegotiate without end */
 		log_up(s, a, mtu);
 	s->up = true;
 	rekey_up(s);

@@ -90,14 +90,13 @@ take_address(struct session *s, const char *user, const struct secret *secret)
 
 /* ---- the secrets ---- */
 
-/* nt_hash is written if it matches: an entry that does not leaves that of an earlier one alone. */
-static bool
-secret_matches(const struct secret *secret, const struct ppp_verify *v, uint8_t nt_hash[static 16])
+bool
+session_proves(const char *password, const struct ppp_verify *v, uint8_t nt_hash[static 16])
 {
 	uint8_t hash[16] = {0}, want[MSCHAP_NT_RESPONSE_LEN];
 	bool same = false;
 
-	if (mschap_nt_hash(secret->password, hash) == 0) {
+	if (mschap_nt_hash(password, hash) == 0) {
 		mschap_nt_response(v->auth_challenge, v->peer_challenge, v->hash_name, hash, want);
 		same = mschap_equal(want, v->nt_response, sizeof want);
 		explicit_bzero(want, sizeof want);
@@ -121,12 +120,15 @@ session_verify(void *arg, const struct ppp_verify *v, uint8_t nt_hash[static 16]
 	struct session *s = arg;
 	struct engine *e = s->engine;
 	const struct secret *candidates[CANDIDATES_MAX];
-	size_t n = secrets_find(
-	    e->config->secrets, v->name, e->config->settings->name, candidates, CANDIDATES_MAX);
 	bool known = false;
+	size_t n;
 
+	if (s->local)
+		return loopback_verify(s, v, nt_hash);
+	n = secrets_find(
+	    e->config->secrets, v->name, e->config->settings->name, candidates, CANDIDATES_MAX);
 	for (size_t i = 0; i < n && s->address == 0; i++) {
-		if (!secret_matches(candidates[i], v, nt_hash))
+		if (!session_proves(candidates[i]->password, v, nt_hash))
 			continue;
 		known = true;
 		snprintf(s->identity.user, sizeof s->identity.user, "%s", v->name);
@@ -134,7 +136,7 @@ session_verify(void *arg, const struct ppp_verify *v, uint8_t nt_hash[static 16]
 		s->address = take_address(s, v->name, candidates[i]);
 	}
 	for (size_t i = 0; i < n && !known && same_user(s, v->name); i++)
-		known = secret_matches(candidates[i], v, nt_hash);
+		known = session_proves(candidates[i]->password, v, nt_hash);
 	if (known && s->ctrl != NULL)
 		ctrl_proven(s->ctrl);
 	if (!known) {

@@ -109,6 +109,8 @@ takeover_on_relay(struct engine *e, enum dp_relay_kind kind, const uint8_t *pack
 	enum replica_relay_kind k = kind == DP_RELAY_GRE ? REPLICA_RELAY_GRE : REPLICA_RELAY_IP;
 	struct takeover *t = e->takeover;
 
+	if (loopback_owns(kind, packet, len))
+		return;
 	if (!t->handover.diverted) { /* on its way here when it was given back */
 		process(t, k, 0, packet, len);
 		return;

@@ -48,6 +48,12 @@ test_scarce_calloc(size_t n, size_t size)
 
 /* ---- recorders ---- */
 
+bool
+loopback_admit(const struct engine *e)
+{
+	return false;
+}
+
 static struct {
 	bool holds; /* the standby: bytes wait for it */
 	unsigned changes, adds, removes, replicated;

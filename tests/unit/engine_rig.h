@@ -13,12 +13,14 @@
 #include "pptpd/engine/ctrl_io.c"
 #include "pptpd/engine/ctrl_state.c"
 #include "pptpd/engine/engine.c"
+#include "pptpd/engine/loopback.c"
 #include "pptpd/engine/rekey.c"
 #include "pptpd/engine/session.c"
 #include "pptpd/engine/session_link.c"
 #include "pptpd/engine/session_login.c"
 #include "pptpd/engine/session_state.c"
 #include "pptpd/engine/standby.c"
+#include "pptpd/engine/stats.c"
 #include "pptpd/engine/takeover.c"
 #include "pptpd/engine/takeover_handover.c"
 #include "pptpd/engine/takeover_replica.c"
@@ -77,6 +79,13 @@ dp_free(struct dataplane *dp)
 void
 dp_batch(struct dataplane *dp, bool on)
 {
+}
+
+void
+dp_work(const struct dataplane *dp, unsigned worker, uint64_t *decrypted, uint64_t *encrypted)
+{
+	*decrypted = 1000 + worker;
+	*encrypted = 2000 + worker;
 }
 
 /*

@@ -869,6 +869,16 @@ verbs_check_meaning(void **state)
 	assert_int_equal(run_ip(&v, &n, PRIV_ROUTE_ADD, IP(127, 0, 0, 5), 0), EPERM);
 	assert_int_equal(run_ip(&v, &n, PRIV_ROUTE_ADD, IP(10, 9, 0, 7), 0), 0); /* a secret's */
 	assert_int_equal(run_ip(&v, &n, PRIV_ROUTE_ADD, IP(10, 9, 0, 6), 0), EPERM);
+	/* the agent's own: a route, but nobody is told of it */
+	assert_int_equal(run_ip(&v, &n, PRIV_ROUTE_ADD, IP(192, 0, 0, 8), 0), 0);
+	assert_int_equal(run_ip(&v, &n, PRIV_ROUTE_ADD, IP(192, 0, 0, 31), 0), 0);
+	assert_int_equal(run_ip(&v, &n, PRIV_ROUTE_ADD, IP(192, 0, 0, 9), 0), EPERM);
+	assert_int_equal(
+	    run(&v, &n,
+		&(struct priv_msg){
+		    .type = PRIV_ROUTE_ADD, .id = 9, .ip = IP(192, 0, 0, 8), .on = true},
+		0),
+	    EPERM);
 	v.n_statics = 0;
 	assert_int_equal(run_ip(&v, &n, PRIV_ROUTE_ADD, IP(10, 9, 0, 7), 0), EPERM);
 	assert_int_equal(run_ip(&v, &n, PRIV_ROUTE_DEL, IP(8, 8, 8, 8), 0), 0);
