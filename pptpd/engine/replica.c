@@ -563,6 +563,7 @@ replica_get_status(const struct replica *r, struct replica_status *s)
 	    .state = r->state,
 	    .connected = r->met,
 	    .in_step = replica_in_step(r),
+	    .whole = !r->active && r->whole,
 	    .wants = replica_active_wants(r),
 	    .stale = r->stale,
 	    .clean = r->clean,

@@ -186,6 +186,7 @@ struct replica_status {
 	enum replica_state state;
 	bool connected; /* HELLOs were exchanged */
 	bool in_step;   /* active: in sync. standby: it holds a whole, current copy */
+	bool whole;     /* standby: its copy was, when the stream ended */
 	bool wants;     /* active: consent to cut number `cut` would help sessions that wait */
 	bool stale;     /* standby: it said so to cut number stale_cut */
 	bool clean;     /* as told by replica_pair() */
