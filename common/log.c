@@ -5,6 +5,10 @@
  * here opens a file (the time is UTC by our own arithmetic: the C library's conversions read the
  * zone file) and nothing waits for long: a sink that stays full costs lines, which are counted and
  * reported once it moves again.
+ *
+ * Where it goes: a descriptor that was named; else stderr, as long as somebody may read it. If
+ * that is systemd's journal, lines go to the journal's own socket with their parts as fields; if it
+ * is closed or /dev/null, to the journal, or to syslog.
  */
 #include "common/log.h"
 
@@ -16,13 +20,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "common/log_fields.h"
+
 #define LINE_MAX_BYTES    2048
 #define FULL_SINK_WAIT_MS 20
-#define QUOTE_MAX         96
+#define ENTRY_MAX_BYTES   (3 * LINE_MAX_BYTES)
+#define FACILITY          (3 << 3) /* syslog's "daemon" */
+#ifndef LOG_JOURNAL_SOCKET
+#define LOG_JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define LOG_SYSLOG_SOCKET  "/dev/log"
+#endif
+#define QUOTE_MAX 96
 
 enum level {
 	LEVEL_ERROR = 3, /* the numbers are syslog's, as the journal's prefix wants them */
@@ -31,13 +46,22 @@ enum level {
 	LEVEL_DEBUG = 7,
 };
 
+enum way {
+	WAY_STREAM,  /* lines with a time */
+	WAY_PREFIX,  /* lines for a journal that reads the stream: "<6>..." */
+	WAY_JOURNAL, /* datagrams of fields */
+	WAY_SYSLOG,  /* datagrams of a line */
+};
+
 static struct {
 	char name[64];
 	int fd;
-	bool journal;
+	enum way way;
+	int socket; /* of the last two ways; fd stays what to fall back upon */
+	bool spare; /* fd is a stream that a journal reads */
 	atomic_bool debug;
 	atomic_uint dropped;
-} sink = {.fd = STDERR_FILENO};
+} sink = {.fd = STDERR_FILENO, .socket = -1};
 
 static const char *
 level_word(enum level level)
@@ -68,12 +92,57 @@ is_journal(int fd)
 	return st.st_dev == dev && st.st_ino == ino;
 }
 
+/* Nobody reads it: it is closed, or /dev/null. */
+static bool
+is_nowhere(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return errno == EBADF;
+	return S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
+/* A datagram socket that is connected there, or -1. */
+static int
+open_socket(const char *path)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static void
+choose_way(void)
+{
+	sink.spare = is_journal(sink.fd);
+	sink.way = sink.spare ? WAY_PREFIX : WAY_STREAM;
+	if (sink.fd != STDERR_FILENO || (!sink.spare && !is_nowhere(sink.fd)))
+		return;
+	sink.socket = open_socket(LOG_JOURNAL_SOCKET);
+	if (sink.socket >= 0) {
+		sink.way = WAY_JOURNAL;
+	} else if (!sink.spare) {
+		sink.socket = open_socket(LOG_SYSLOG_SOCKET);
+		sink.way = sink.socket >= 0 ? WAY_SYSLOG : WAY_STREAM;
+	}
+}
+
 void
 log_init(const char *name, int fd, bool debug)
 {
+	if (sink.socket >= 0)
+		close(sink.socket);
+	sink.socket = -1;
 	snprintf(sink.name, sizeof(sink.name), "%s", name);
 	sink.fd = fd < 0 ? STDERR_FILENO : fd;
-	sink.journal = is_journal(sink.fd);
+	choose_way();
 	log_set_debug(debug);
 }
 
@@ -110,7 +179,7 @@ format_prefix(char *line, size_t size, enum level level)
 	struct timespec now;
 	int year, month, day, second;
 
-	if (sink.journal)
+	if (sink.way != WAY_STREAM)
 		return snprintf(
 		    line, size, "<%d>%s %s: ", (int)level, sink.name, level_word(level));
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -121,17 +190,122 @@ format_prefix(char *line, size_t size, enum level level)
 	    level_word(level));
 }
 
-/* A pipe or socket whose reader sleeps must not stop us: after one short wait, lines are dropped.
- */
+/* Whether it will take something; after one short wait lines are dropped. */
+static bool
+is_ready(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	bool stuck = atomic_load(&sink.dropped) > 0;
+
+	return poll(&p, 1, stuck ? 0 : FULL_SINK_WAIT_MS) != 0;
+}
+
+/* A pipe or socket whose reader sleeps must not stop us. */
 static bool
 put_line(const char *line, size_t len)
 {
-	struct pollfd p = {.fd = sink.fd, .events = POLLOUT};
-	bool stuck = atomic_load(&sink.dropped) > 0;
-
-	if (poll(&p, 1, stuck ? 0 : FULL_SINK_WAIT_MS) == 0)
+	if (!is_ready(sink.fd))
 		return false;
 	return write(sink.fd, line, len) >= 0 || errno != EAGAIN;
+}
+
+/* ---- datagrams ---- */
+
+struct entry {
+	char bytes[ENTRY_MAX_BYTES];
+	size_t len;
+};
+
+/* KEY=value and a newline; one that does not fit is left out. The value has no control character.
+ */
+static void
+add_field(struct entry *e, const char *key, const char *value, size_t len)
+{
+	size_t need = strlen(key) + len + 2;
+
+	if (e->len + need > sizeof(e->bytes))
+		return;
+	e->len += (size_t)snprintf(e->bytes + e->len, sizeof(e->bytes) - e->len, "%s=", key);
+	memcpy(e->bytes + e->len, value, len);
+	e->len += len;
+	e->bytes[e->len++] = '\n';
+}
+
+/* "pptpd[gw1]": the program and its node. */
+static void
+add_name(struct entry *e)
+{
+	size_t program = strcspn(sink.name, "["), node;
+
+	add_field(e, "SYSLOG_IDENTIFIER", sink.name, program);
+	if (sink.name[program] != '[')
+		return;
+	node = strcspn(sink.name + program + 1, "]");
+	add_field(e, "PPTP_HA_NODE", sink.name + program + 1, node);
+}
+
+static void
+build_entry(struct entry *e, enum level level, const char *text)
+{
+	const char digit = (char)('0' + (int)level), *rest;
+	struct log_pair pair;
+	size_t head = log_event(text, &rest);
+	char key[sizeof("PPTP_HA_") + LOG_KEY_MAX];
+
+	e->len = 0;
+	add_field(e, "MESSAGE", text, strlen(text));
+	add_field(e, "PRIORITY", &digit, 1);
+	add_name(e);
+	add_field(e, "PPTP_HA_EVENT", text, head);
+	while (log_next_pair(&rest, &pair)) {
+		snprintf(key, sizeof(key), "PPTP_HA_%s", pair.key);
+		for (char *c = key; *c; c++)
+			if (*c >= 'a' && *c <= 'z')
+				*c = (char)(*c - 'a' + 'A');
+		add_field(e, key, pair.value, pair.value_len);
+	}
+}
+
+static void
+build_syslog(struct entry *e, enum level level, const char *text)
+{
+	size_t program = strcspn(sink.name, "[");
+	int n = snprintf(e->bytes, sizeof(e->bytes), "<%d>%.*s[%d]: %s%s%s: %s",
+	    FACILITY | (int)level, (int)program, sink.name, (int)getpid(), sink.name + program,
+	    sink.name[program] ? " " : "", level_word(level), text);
+
+	e->len = n < 0 ? 0 : (size_t)n < sizeof(e->bytes) ? (size_t)n : sizeof(e->bytes) - 1;
+}
+
+/* false: it did not get out, and nobody else may take it. */
+static bool
+put_entry(enum level level, const char *text, const char *line, size_t len)
+{
+	struct entry e;
+
+	if (sink.way == WAY_JOURNAL)
+		build_entry(&e, level, text);
+	else
+		build_syslog(&e, level, text);
+	if (!is_ready(sink.socket))
+		return false;
+	if (send(sink.socket, e.bytes, e.len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		return true;
+	if (errno == EAGAIN)
+		return false;
+	return sink.spare ? put_line(line, len) : true; /* its reader is gone: not a full sink */
+}
+
+/* A line of that length with its newline; its text begins at start. */
+static bool
+put(enum level level, const char *line, size_t start, size_t len)
+{
+	char text[LINE_MAX_BYTES];
+
+	if (sink.way != WAY_JOURNAL && sink.way != WAY_SYSLOG)
+		return put_line(line, len);
+	snprintf(text, sizeof(text), "%.*s", (int)(len - 1 - start), line + start);
+	return put_entry(level, text, line, len);
 }
 
 static void
@@ -154,12 +328,12 @@ emit(enum level level, const char *fmt, va_list ap)
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
 			line[i] = '?';
 	line[len++] = '\n';
-	if (!put_line(line, len)) {
+	if (!put(level, line, start, len)) {
 		atomic_fetch_add(&sink.dropped, 1);
 	} else if ((dropped = atomic_exchange(&sink.dropped, 0)) > 0) {
 		start = (size_t)format_prefix(line, sizeof(line), LEVEL_WARN);
 		n = snprintf(line + start, sizeof(line) - start, "log lost lines=%u\n", dropped);
-		if (!put_line(line, start + (size_t)n))
+		if (!put(LEVEL_WARN, line, start, start + (size_t)n))
 			atomic_fetch_add(&sink.dropped, dropped);
 	}
 	errno = saved_errno;

@@ -2,9 +2,11 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The log: four verbs, one line an event, `event text key=value key="va lue"`. The sink is the one
- * mutable global of the project: stderr (with "<N>" syslog prefixes when a journal reads it) or,
- * for processes without a file system, any descriptor. Thread-safe: one write() per line.
- * Secrets and keys are never passed to it.
+ * mutable global of the project. It is stderr, or for processes without a file system any
+ * descriptor; where stderr is systemd's journal each line is an entry with fields of its own:
+ * SYSLOG_IDENTIFIER, PPTP_HA_NODE, PPTP_HA_EVENT, and PPTP_HA_KEY of each pair (log_fields.h); a
+ * daemon without a stderr logs to the journal or to syslog. Thread-safe: a line leaves in one
+ * system call. Secrets and keys are never passed to it.
  */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
