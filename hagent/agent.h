@@ -168,7 +168,8 @@ struct agent_move {
 	bool failed;
 	enum move_answer way; /* MOVE_NO until it is decided */
 	uint64_t id, epoch, begun_ms, given_ms, active_ms, moved_ms;
-	int64_t begun_at; /* wall clock */
+	uint64_t gave_epoch; /* of the last one that was given; 0 = none */
+	int64_t begun_at;    /* wall clock */
 	unsigned sessions;
 	char why[160], text[MOVE_TEXT]; /* text: what came of it */
 	json_t *last;                   /* its journal line; NULL = none */

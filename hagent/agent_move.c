@@ -244,6 +244,7 @@ handed(void *arg, json_t *answer)
 	m->given = good;
 	m->given_ms = loop_now_ms(a->loop);
 	if (good) {
+		m->gave_epoch = m->epoch;
 		m->sessions = (unsigned)json_integer_value(json_object_get(data, "sessions"));
 		snprintf(text, sizeof(text), "%u sessions", m->sessions);
 		steps_end(&m->steps, token, STEP_OK, text);

@@ -95,6 +95,7 @@ engine_facts(const struct agent *a, struct pair_engine *e)
 	e->connected = is_set(o, "connected");
 	e->sessions = (unsigned)number(o, "sessions");
 	e->copy = !e->active && !e->stale && e->sessions > 0;
+	e->whole = e->copy && !json_is_false(json_object_get(o, "whole"));
 	e->cut = number(o, "cut");
 	e->stale_cut = number(o, "stale_cut");
 	e->restoring = (unsigned)number(o, "restoring");
@@ -108,6 +109,7 @@ gather(const struct agent *a)
 	    .role = pair_role(a),
 	    .epoch = a->epoch.counter,
 	    .engine_epoch = number(a->replica.status, "epoch"),
+	    .gave_epoch = a->move.gave_epoch,
 	    .served_ms = a->replica.served_ms != 0 ? now_ms - a->replica.served_ms : UINT64_MAX,
 	    .marker_may = a->replica.marker_may,
 	    .marker_sure = a->replica.marker_sure,
@@ -164,7 +166,7 @@ static int
 keep_epoch(void *arg)
 {
 	const struct agent *a = arg;
-	struct epoch e = {.counter = number(a->replica.status, "epoch")};
+	struct epoch e = {.counter = a->replica.wishes.keep_epoch};
 
 	snprintf(e.node, sizeof(e.node), "%s", a->them->name);
 	if (epoch_write(a->epoch_path, &e) == 0)

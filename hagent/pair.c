@@ -61,7 +61,9 @@ judge_marker(const struct pair_facts *f, const struct pair_wishes *before, struc
 		w->remove_marker = f->marker_may;
 	if (is_standby(f) && e->in_step && !e->stale) {
 		w->remove_marker = f->marker_may;
-		w->keep_epoch = f->engine_epoch > f->epoch;
+		w->keep_epoch = f->engine_epoch > f->epoch ? f->engine_epoch : 0;
+	} else if (is_standby(f) && w->clean && f->gave_epoch > f->epoch) {
+		w->keep_epoch = f->gave_epoch; /* all that we used is below the marks we gave */
 	}
 	w->mirrors = e->answers && !e->active && f->paired && f->peer.fresh && f->peer.serves;
 	if (f->moving)
@@ -111,8 +113,9 @@ judge_waiting(const struct pair_facts *f, struct pair_wishes *w)
 	const struct pair_engine *e = &f->engine;
 	const struct pair_peer *p = &f->peer;
 
-	w->wait_for_copy = e->answers && !e->active && !e->in_step && (e->connected || !e->copy) &&
-			   p->fresh && p->serves && p->sessions > 0;
+	w->wait_for_copy = e->answers && !e->active && !e->in_step &&
+			   (e->connected || !e->copy || !e->whole) && p->fresh && p->serves &&
+			   p->sessions > 0;
 	w->wait_to_yield = e->answers && e->active && e->sessions > 0 && p->fresh && !p->serves;
 }
 

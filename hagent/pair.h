@@ -24,7 +24,8 @@ struct pair_engine { /* as our pptpd last said */
 	bool copied; /* active: somebody may hold a copy that can be continued, whole or not */
 	bool wants, in_step, stale, marked;
 	bool connected;    /* a stream is up, as far as it knows */
-	bool copy;         /* standby: it holds sessions that it could continue */
+	bool copy;         /* standby: it holds sessions that it could continue, */
+	bool whole;        /* all of them, when the stream last was up */
 	unsigned sessions; /* of its own, or of its copy */
 	uint64_t wants_ms; /* for how long it wants consent */
 	uint64_t cut, stale_cut;
@@ -58,9 +59,10 @@ struct pair_facts {
 	enum pair_role role;
 	uint64_t epoch; /* written to the disk */
 	uint64_t engine_epoch;
-	uint64_t served_ms; /* since our engine was last seen active; UINT64_MAX = never */
-	bool marker_may;    /* the marker stands on the disk, or may: nothing is proven */
-	bool marker_sure;   /* it stands for certain, and nobody is about to remove it */
+	uint64_t gave_epoch; /* the peer took our sessions under it, since we began; 0 = never */
+	uint64_t served_ms;  /* since our engine was last seen active; UINT64_MAX = never */
+	bool marker_may;     /* the marker stands on the disk, or may: nothing is proven */
+	bool marker_sure;    /* it stands for certain, and nobody is about to remove it */
 	enum pair_fence fence;
 	bool paired; /* the engine knows what we can prove */
 	bool moving; /* a planned move: the stream between the engines stays as it is */
@@ -76,13 +78,14 @@ enum pair_order {
 };
 
 struct pair_wishes {
-	bool mirrors;                   /* `hagent link` is to dial the replica stream */
-	bool clean;                     /* what the engine may say of us */
-	enum pair_order order;          /* to our engine */
-	uint64_t cut;                   /* of that order */
-	bool fence;                     /* the peer, before that order */
-	bool write_marker;              /* first, then the order */
-	bool remove_marker, keep_epoch; /* keep_epoch: write the epoch that we mirror under */
+	bool mirrors;          /* `hagent link` is to dial the replica stream */
+	bool clean;            /* what the engine may say of us */
+	enum pair_order order; /* to our engine */
+	uint64_t cut;          /* of that order */
+	bool fence;            /* the peer, before that order */
+	bool write_marker;     /* first, then the order */
+	bool remove_marker;
+	uint64_t keep_epoch; /* to be written: the one that the peer serves under; 0 = none */
 	bool hold_calls, hold_unknown;
 	uint64_t wants_cut, stale_cut; /* for our hello */
 	/*

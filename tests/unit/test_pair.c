@@ -201,7 +201,17 @@ the_marker_goes_when_the_other_knows(void **state)
 	assert_true(judge(f).clean);
 	f.epoch = 0; /* a folder that is new proves nothing */
 	assert_false(judge(f).clean);
-	assert_true(judge(f).keep_epoch);
+	assert_int_equal(judge(f).keep_epoch, f.engine_epoch);
+	f.engine.in_step = false; /* it may have been active with what we shall mirror */
+	f.epoch = f.engine_epoch - 1;
+	assert_int_equal(judge(f).keep_epoch, 0);
+	f.gave_epoch = f.engine_epoch; /* no: it was we who gave it all */
+	assert_int_equal(judge(f).keep_epoch, f.engine_epoch);
+	f.marker_may = true;
+	assert_int_equal(judge(f).keep_epoch, 0);
+	f.marker_may = false;
+	f.epoch = 0;
+	assert_int_equal(judge(f).keep_epoch, 0);
 	f = active();
 	assert_false(judge(f).clean);
 }
@@ -259,6 +269,9 @@ two_that_live_wait_for_each_other(void **state)
 	assert_true(judge(f).hold_calls && judge(f).hold_unknown);
 	f.engine.copy = f.engine.connected = true; /* a snapshot is under way */
 	assert_true(judge(f).wait_for_copy);
+	f.engine.connected = false; /* it was cut short: the peer will begin again */
+	assert_true(judge(f).wait_for_copy);
+	f.engine.connected = f.engine.whole = true;
 	f.engine.in_step = true;
 	assert_false(judge(f).wait_for_copy);
 	f.engine.in_step = f.engine.connected =

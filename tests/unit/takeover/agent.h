@@ -97,6 +97,7 @@ facts_of(struct node *n)
 	struct pair_facts f = {.role = n->role,
 	    .epoch = n->disk.epoch,
 	    .engine_epoch = st.epoch,
+	    .gave_epoch = n->gave_epoch,
 	    .marker_may =
 		n->disk.marker || n->op == OP_MARK || n->op == OP_PROMOTE || n->op == OP_PREPARE,
 	    .moving = n->taking || n->relay_ms != 0,
@@ -113,6 +114,7 @@ facts_of(struct node *n)
 		.connected = st.connected,
 		.sessions = st.sessions,
 		.copy = st.sessions > 0,
+		.whole = st.whole,
 		.cut = st.cut,
 		.stale_cut = st.stale_cut},
 	    .peer = {.fresh = silent < FRESH_MS,
@@ -332,7 +334,7 @@ agent_tick(struct node *n)
 	else if (n->wishes.remove_marker)
 		disk_begin(n, OP_UNMARK, 0);
 	else if (n->wishes.keep_epoch)
-		disk_begin(n, OP_KEEP_EPOCH, f.engine_epoch);
+		disk_begin(n, OP_KEEP_EPOCH, n->wishes.keep_epoch);
 	n->said = (struct hello){.ms = n->w->now,
 	    .active = n->role == PAIR_ACTIVE && serves(n),
 	    .standby = n->role == PAIR_STANDBY,
@@ -402,6 +404,8 @@ node_crash(struct node *n, bool power)
 	n->paired = n->taking = n->taken = false;
 	n->take_ms = n->ready_ms = n->relay_ms = 0;
 	n->move = MOVE_NONE;
+	if (power)
+		n->gave_epoch = 0;
 	n->wishes = (struct pair_wishes){.wants_cut = PAIR_NO_CUT, .stale_cut = PAIR_NO_CUT};
 	n->engine_ms = w->now + 100 + chance(w, 200);
 	n->fault_ms = n->engine_ms + 100;

@@ -461,10 +461,9 @@ op_given(void *arg, enum replica_given how, const char *why)
 		n->frozen = true;
 		engine_forget(n);
 		n->relay_ms = n->w->now + chance(n->w, 200);
-	}
-	if (how == REPLICA_GIVEN_TAKEN)
 		n->move = MOVE_OVER;
-	else if (how == REPLICA_GIVEN_BACK || how == REPLICA_GIVEN_UNKNOWN)
+		n->gave_epoch = n->move_epoch;
+	} else if (how == REPLICA_GIVEN_BACK || how == REPLICA_GIVEN_UNKNOWN)
 		n->move = MOVE_NONE; /* a cut like any other, if it is one */
 	n->w->refused += how == REPLICA_GIVEN_BACK;
 	n->w->unknown += how == REPLICA_GIVEN_UNKNOWN;

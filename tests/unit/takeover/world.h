@@ -160,6 +160,7 @@ struct node {
 	/* planned moves */
 	enum move move;
 	uint64_t move_ms, move_epoch; /* the next step, or the patience with the peer */
+	uint64_t gave_epoch;          /* as struct pair_facts has it */
 	bool taking, taken;           /* the other side of it */
 	uint64_t take_ms, ready_ms;   /* until then; 0 = not ready */
 	uint64_t relay_ms;            /* relaying ends */
