@@ -11,7 +11,7 @@
 #include "hagent/words.h"
 
 #define BARS   24
-#define ROWS   8
+#define ROWS   6
 #define STEP   15
 #define WIDTH  (BARS * STEP)
 #define HEIGHT 100
@@ -119,7 +119,7 @@ put_trend(FILE *f, const json_t *list)
 		if (i < BARS)
 			put_bar(f, drill, BARS - 1 - (int)i, top);
 	}
-	fputs("</svg>\n<p class=\"hours\" aria-hidden=\"true\"><span>older</span>"
+	fputs("</svg>\n<p class=\"ends\" aria-hidden=\"true\"><span>older</span>"
 	      "<span>newest</span></p>\n</div>\n",
 	    f);
 }
@@ -135,6 +135,7 @@ put_gaps(FILE *f, const json_t *drill)
 		fputs("\u2013", f);
 		return;
 	}
+	fputs("<span class=\"narrow\">pause </span>", f);
 	html_span(f, median);
 	fputs(" / ", f);
 	html_span(f, max);
@@ -152,24 +153,26 @@ put_survived(FILE *f, const json_t *drill)
 	html_count(f, words_number(n, "survived"));
 	fputs(" of ", f);
 	html_count(f, words_number(n, "before"));
+	fputs("<span class=\"narrow\"> survived</span>", f);
 }
 
 static void
 put_row(FILE *f, const json_t *drill)
 {
-	fputs("<tr><td><a href=\"", f);
+	fputs("<tr role=\"row\"><td role=\"cell\" class=\"when\"><a href=\"", f);
 	put_link(f, drill);
 	fputs("\" id=\"drill-", f);
 	html_member(f, drill, "id", "");
 	fputs("\">", f);
-	html_time(f, words_text(drill, "at"));
-	fputs("</a></td><td>", f);
+	html_minute(f, words_text(drill, "at"));
+	fputs("</a></td><td role=\"cell\">", f);
 	html_member(f, drill, "kind", "");
-	fprintf(f, "</td><td class=\"%s\">%s ", class_of(drill), mark_of(drill));
+	fprintf(
+	    f, "</td><td role=\"cell\" class=\"result %s\">%s ", class_of(drill), mark_of(drill));
 	html_member(f, drill, "verdict", "");
-	fputs("</td><td>", f);
+	fputs("</td><td role=\"cell\" class=\"survived\">", f);
 	put_survived(f, drill);
-	fputs("</td><td>", f);
+	fputs("</td><td role=\"cell\" class=\"pause\">", f);
 	put_gaps(f, drill);
 	fputs("</td></tr>\n", f);
 }
@@ -177,13 +180,17 @@ put_row(FILE *f, const json_t *drill)
 static void
 put_list(FILE *f, const json_t *list)
 {
+	static const char *const heads[] = {
+	    "When, UTC", "Kind", "Verdict", "Survived", "Pause, median / worst"};
 	json_t *drill;
 	size_t i;
 
-	fputs("<table class=\"drills\">\n<thead><tr><th scope=\"col\">When</th><th scope=\"col\">"
-	      "Kind</th><th scope=\"col\">Verdict</th><th scope=\"col\">Survived</th>"
-	      "<th scope=\"col\">Pause, median / worst</th></tr></thead>\n<tbody>\n",
+	fputs("<table class=\"drills\" role=\"table\" aria-labelledby=\"h-drills\">\n"
+	      "<thead role=\"rowgroup\"><tr role=\"row\">",
 	    f);
+	for (i = 0; i < sizeof(heads) / sizeof(*heads); i++)
+		fprintf(f, "<th role=\"columnheader\" scope=\"col\">%s</th>", heads[i]);
+	fputs("</tr></thead>\n<tbody role=\"rowgroup\">\n", f);
 	json_array_foreach(list, i, drill)
 	{
 		if (i < ROWS)

@@ -42,11 +42,14 @@ put_problem(FILE *f, const json_t *o)
 	const char *severity = words_text(o, "severity");
 	bool hard = strcmp(severity, "hard") == 0, soft = strcmp(severity, "soft") == 0;
 
-	fprintf(f, "<li class=\"%s\">\n<p><strong>%s</strong> on ", hard ? "bad" : "note",
+	fprintf(f, "<li class=\"%s\">\n<p><strong>%s</strong>", hard ? "bad" : "note",
 	    hard   ? "\u2717 Serious"
 	    : soft ? "! Fault"
 		   : "! Note");
-	html_member(f, o, "node", "this gateway");
+	if (strcmp(words_text(o, "code"), "peer") != 0) { /* that text begins with the name */
+		fputs(" on ", f);
+		html_member(f, o, "node", "this gateway");
+	}
 	fputs(": ", f);
 	html_member(f, o, "text", "");
 	fputs("</p>\n", f);
@@ -81,21 +84,51 @@ put_holds(FILE *f, const struct web_view *v)
 	}
 }
 
+/* At risk without a fault: what it waits for. */
+static void
+put_wait(FILE *f, const struct web_parts *p)
+{
+	const json_t *s = p->view->status, *peer = json_object_get(s, "peer");
+	const char *state = words_text(json_object_get(s, "replica"), "state");
+	const char *advice = "run hagent doctor on both gateways";
+
+	if (strcmp(state, "syncing") == 0)
+		advice = "nothing; it ends by itself when the copy is whole";
+	else if (!words_is(peer, "fresh"))
+		advice = "start the other gateway, or see why it cannot be heard";
+	else if (words_is(peer, "maintenance"))
+		advice = "hagent maintenance off there, when the work is done";
+	fputs("<li class=\"note\"><p><strong>! At risk</strong>: ", f);
+	html_member(f, p->safety, "headline", "");
+	fprintf(f, "</p><p class=\"advice\"><span>What to do:</span> %s</p></li>\n", advice);
+}
+
+/* No agent answers: what is known is old. */
+static void
+put_silence(FILE *f)
+{
+	fputs(
+	    "<li class=\"bad\"><p><strong>\u2717 Serious</strong>: the agent of this gateway does "
+	    "not "
+	    "answer: nothing moves with the role.</p><p class=\"advice\"><span>What to do:</span> "
+	    "systemctl restart hagent; it interrupts nothing</p></li>\n",
+	    f);
+}
+
 void
 web_problems_put(FILE *f, const struct web_parts *p)
 {
 	const json_t *list = json_object_get(p->safety, "problems"), *o;
+	bool safe = safety_level_of(p->safety) == SAFETY_SAFE;
 	size_t i;
 
-	if (p->view->trouble)
-		fputs("<ul class=\"problems\"><li class=\"bad\"><p><strong>\u2717 "
-		      "Serious</strong>: the agent of this gateway does not answer: nothing moves "
-		      "with the role.</p><p class=\"advice\"><span>What to do:</span> systemctl "
-		      "restart hagent; it interrupts nothing</p></li></ul>\n",
-		    f);
-	else if (json_array_size(list) == 0)
+	if (json_array_size(list) == 0 && safe && !p->view->trouble)
 		fputs("<p class=\"fine\">\u2713 Nothing is wrong.</p>\n", f);
 	fputs("<ul class=\"problems\">\n", f);
+	if (p->view->trouble)
+		put_silence(f);
+	else if (json_array_size(list) == 0 && !safe)
+		put_wait(f, p);
 	json_array_foreach(list, i, o) put_problem(f, o);
 	put_holds(f, p->view);
 	fputs("</ul>\n", f);
@@ -133,6 +166,8 @@ role_text(const struct web_gateway *g)
 {
 	if (!g->known)
 		return "never heard";
+	if (g->lost)
+		return "unknown";
 	if (g->silent)
 		return "silent";
 	return g->role;
@@ -145,6 +180,8 @@ health_text(const struct web_gateway *g)
 	static const char *const words[][2] = {{"fine", "well"}, {"note", "well, with a note"},
 	    {"soft", "not well"}, {"hard", "must not serve"}};
 
+	if ((g->silent || g->lost) && g->known)
+		return "unknown";
 	for (size_t i = 0; g->known && i < sizeof(words) / sizeof(*words); i++) {
 		if (strcmp(words[i][0], g->health) == 0)
 			return words[i][1];
@@ -165,23 +202,36 @@ end_wide(FILE *f)
 	fputs("</td></tr>\n", f);
 }
 
+/* Those that do not run, first and each in words; then those that do. */
 static void
 put_programs(FILE *f, const json_t *s)
 {
 	static const char *const rows[][2] = {{"keepalived", "keepalived"},
 	    {"conntrackd", "conntrackd"}, {"sshd", "pair sshd"}, {"link", "link"}};
 	const json_t *pptpd = json_object_get(s, "pptpd");
+	bool answers = words_is(pptpd, "answers");
+	const char *comma = "";
 
-	fputs("<tr><th scope=\"row\">programs here</th><td colspan=\"2\">", f);
-	fprintf(f, "<span class=\"%s\">pptpd %s</span>", words_is(pptpd, "answers") ? "ok" : "bad",
-	    words_is(pptpd, "answers") ? "answers" : "does not answer");
+	put_wide(f, "programs here");
+	if (!answers)
+		fputs("<span class=\"bad\">\u2717 pptpd does not answer</span>; ", f);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		const char *state = words_text(s, rows[i][0]);
-
-		fprintf(f, ", <span class=\"%s\">%s ", strcmp(state, "running") == 0 ? "ok" : "bad",
-		    rows[i][1]);
-		html_put(f, *state ? state : "unknown");
-		fputs("</span>", f);
+		if (strcmp(words_text(s, rows[i][0]), "running") == 0)
+			continue;
+		fprintf(f, "<span class=\"bad\">\u2717 %s ", rows[i][1]);
+		html_member(f, s, rows[i][0], "unknown");
+		fputs("</span>; ", f);
+	}
+	fputs("<span class=\"ok\">\u2713 running:</span> ", f);
+	if (answers) {
+		fputs("pptpd", f);
+		comma = ", ";
+	}
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		if (strcmp(words_text(s, rows[i][0]), "running") != 0)
+			continue;
+		fprintf(f, "%s%s", comma, rows[i][1]);
+		comma = ", ";
 	}
 	end_wide(f);
 }
@@ -195,15 +245,22 @@ put_copy(FILE *f, const struct web_view *v)
 	web_copy_state(v, &c);
 	put_wide(f, "copy of the sessions");
 	fprintf(f, "<span class=\"%s\">%s</span>", c.class, c.text);
-	if (strcmp(words_text(r, "state"), "standby") != 0) {
+	if (strcmp(c.class, "off") == 0) {
+		end_wide(f);
+		return;
+	}
+	if (strcmp(words_text(r, "state"), "in-sync") == 0 ||
+	    strcmp(words_text(r, "state"), "syncing") == 0) {
 		fputs(", ", f);
 		html_count(f, words_number(r, "at_risk"));
 		fputs(" of ", f);
 		html_count(f, words_number(r, "sessions"));
 		fputs(" sessions at risk", f);
 	}
-	fputs(", lag ", f);
-	html_span(f, (double)words_number(r, "lag_ms"));
+	if (strcmp(c.class, "bad") != 0) {
+		fputs(", lag ", f);
+		html_span(f, (double)words_number(r, "lag_ms"));
+	}
 	end_wide(f);
 }
 

@@ -19,11 +19,10 @@ look_at_us(struct web_gateway *g, const struct web_view *v)
 	    .version = words_text(s, "version"),
 	    .here = true,
 	    .known = s != NULL,
-	    .silent = v->trouble != NULL,
+	    .lost = v->trouble != NULL,
 	    .maintenance = json_is_integer(json_object_get(s, "maintenance")),
-	    .epoch = words_number(s, "epoch"),
-	    .silent_ms = words_number(json_object_get(s, "web"), "read_ms_ago")};
-	g->serves = !g->silent && strcmp(words_text(pptpd, "role"), "active") == 0 &&
+	    .epoch = words_number(s, "epoch")};
+	g->serves = !g->lost && strcmp(words_text(pptpd, "role"), "active") == 0 &&
 		    words_is(pptpd, "answers") && words_is(json_object_get(s, "vip"), "wan_here");
 }
 
@@ -37,13 +36,15 @@ look_at_peer(struct web_gateway *g, const struct web_view *v)
 	    .health = words_text(o, "health"),
 	    .version = words_text(o, "version"),
 	    .known = *words_text(o, "node") != '\0',
-	    .silent = v->trouble != NULL || !words_is(o, "fresh"),
+	    .silent = !words_is(o, "fresh"),
+	    .lost = v->trouble != NULL,
 	    .maintenance = words_is(o, "maintenance"),
 	    .epoch = words_number(o, "epoch"),
 	    .silent_ms = words_number(o, "heard_ms_ago")};
 	if (!g->known)
 		g->name = "the other one";
-	g->serves = !g->silent && strcmp(g->role, "active") == 0 && strcmp(g->health, "hard") != 0;
+	g->serves = !g->lost && !g->silent && strcmp(g->role, "active") == 0 &&
+		    strcmp(g->health, "hard") != 0;
 }
 
 /* What cluster.conf says of it, if the status has that. True if it stands first there. */

@@ -117,8 +117,8 @@ html_span(FILE *f, double ms)
 		fprintf(f, "%lld\u00a0d %lld\u00a0h", s / 86400, s / 3600 % 24);
 }
 
-void
-html_time(FILE *f, const char *iso)
+static void
+put_time(FILE *f, const char *iso, const char *format)
 {
 	struct tm t = {0};
 	char shown[40];
@@ -128,8 +128,21 @@ html_time(FILE *f, const char *iso)
 		html_put(f, iso);
 		return;
 	}
-	strftime(shown, sizeof(shown), "%e %b %H:%M:%S", &t);
+	if (strftime(shown, sizeof(shown), format, &t) == 0)
+		*shown = '\0';
 	fputs("<time datetime=\"", f);
 	html_put(f, iso);
-	fprintf(f, "\">%s UTC</time>", shown + (*shown == ' '));
+	fprintf(f, "\">%s</time>", shown + (*shown == ' '));
+}
+
+void
+html_time(FILE *f, const char *iso)
+{
+	put_time(f, iso, "%e %b %H:%M:%S UTC");
+}
+
+void
+html_minute(FILE *f, const char *iso)
+{
+	put_time(f, iso, "%e %b %H:%M");
 }

@@ -27,5 +27,7 @@ void html_rate(FILE *f, double octets);
 void html_span(FILE *f, double ms);
 /* "2026-11-21T18:45:00.123Z" as <time>21 Nov 18:45:00 UTC</time>; anything else as it stands. */
 void html_time(FILE *f, const char *iso);
+/* The same, shown as "21 Nov 18:45": where seconds and zone stand elsewhere or do not matter. */
+void html_minute(FILE *f, const char *iso);
 
 #endif

@@ -24,7 +24,8 @@ struct web_gateway {
 	const char *wan, *lan, *sync; /* addresses, "" = unknown */
 	bool here;                    /* its agent is the one that answered */
 	bool known;                   /* it was heard at least once */
-	bool silent;
+	bool silent;                  /* the other one hears nothing of it */
+	bool lost;                    /* what is known is old: no agent answers here */
 	bool serves, maintenance;
 	long long epoch, silent_ms;
 };

@@ -13,6 +13,7 @@
 
 #define WIDTH      360
 #define BOX_W      130
+#define PILL_W     134
 #define BOX_TOP    92
 #define BOX_H      132
 #define BOX_BOTTOM (BOX_TOP + BOX_H)
@@ -75,22 +76,25 @@ put_rates(FILE *f, const struct web_view *v)
 static void
 put_clients(FILE *f, const struct web_view *v, const struct web_gateway g[2])
 {
-	const json_t *s = v->status;
-	const json_t *counted = g[0].here ? (g[0].serves ? json_object_get(s, "pptpd") : NULL)
-					  : (g[1].serves ? json_object_get(s, "pptpd") : NULL);
-	bool rates = web_latest(v->history, "rx_octets") >= 0;
+	bool we_serve = (g[0].here && g[0].serves) || (g[1].here && g[1].serves);
+	const json_t *counts = json_object_get(v->status, we_serve ? "pptpd" : "replica");
+	long long n = words_number(counts, "sessions");
+	bool served = g[0].serves || g[1].serves;
+	bool rates = served && web_latest(v->history, "rx_octets") >= 0;
 
-	if (!counted)
-		counted = json_object_get(s, "replica");
 	fprintf(f,
 	    "<rect x=\"60\" y=\"4\" width=\"240\" height=\"46\" rx=\"23\" class=\"box\"/>\n"
 	    "<text x=\"%d\" y=\"%d\" class=\"strong\">",
 	    MIDDLE, rates ? 24 : 32);
-	html_count(f, words_number(counted, "sessions"));
-	fputs(words_number(counted, "sessions") == 1 ? " client connected</text>\n"
-						     : " clients connected</text>\n",
-	    f);
-	put_rates(f, v);
+	if (served) {
+		html_count(f, n);
+		fputs(n == 1 ? " client connected" : " clients connected", f);
+	} else {
+		fputs(g[0].lost ? "clients: unknown" : "nobody serves the clients", f);
+	}
+	fputs("</text>\n", f);
+	if (rates)
+		put_rates(f, v);
 }
 
 /* ---- gateways ---- */
@@ -98,7 +102,7 @@ put_clients(FILE *f, const struct web_view *v, const struct web_gateway g[2])
 static const char *
 class_of(const struct web_gateway *g)
 {
-	if (!g->known || g->silent)
+	if (!g->known || g->silent || g->lost)
 		return "off";
 	if (strcmp(g->health, "hard") == 0)
 		return "bad";
@@ -111,6 +115,8 @@ put_condition(FILE *f, const struct web_gateway *g, int x, int y)
 	fprintf(f, "<text x=\"%d\" y=\"%d\" class=\"small\">", x, y);
 	if (!g->known)
 		fputs("never heard", f);
+	else if (g->lost)
+		fputs("last: ", f), put_short(f, g->role, 12);
 	else if (g->silent)
 		fputs("silent for ", f), html_span(f, (double)g->silent_ms);
 	else if (strcmp(g->health, "hard") == 0)
@@ -127,7 +133,7 @@ put_condition(FILE *f, const struct web_gateway *g, int x, int y)
 static void
 put_gateway(FILE *f, const struct web_gateway *g, int side)
 {
-	const char *role = g->silent && g->known ? "silent" : g->known ? g->role : "unknown";
+	const char *role = !g->known || g->lost ? "unknown" : g->silent ? "silent" : g->role;
 	int x = box_left(side), middle = box_middle(side);
 
 	fprintf(f,
@@ -146,13 +152,17 @@ put_gateway(FILE *f, const struct web_gateway *g, int side)
 	fputs("</g>\n", f);
 }
 
+/* A long address is squeezed: it has to stand inside. */
 static void
-put_pill(FILE *f, int x, int y, const char *what, const char *address, bool here)
+put_pill(FILE *f, int x, int y, const char *class, const char *what, const char *address)
 {
 	fprintf(f,
-	    "<g class=\"pill%s\"><rect x=\"%d\" y=\"%d\" width=\"124\" height=\"22\" "
-	    "rx=\"11\"/>\n<text x=\"%d\" y=\"%d\">%s ",
-	    here ? "" : " nowhere", x - 62, y - 11, x, y + 4, what);
+	    "<g class=\"pill %s\"><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"22\" "
+	    "rx=\"11\"/>\n<text x=\"%d\" y=\"%d\"",
+	    class, x - PILL_W / 2, y - 11, PILL_W, x, y + 4);
+	if (strlen(what) + strlen(address) > 14)
+		fprintf(f, " textLength=\"%d\" lengthAdjust=\"spacingAndGlyphs\"", PILL_W - 14);
+	fprintf(f, ">%s ", what);
 	html_put(f, address);
 	fputs("</text></g>\n", f);
 }
@@ -175,7 +185,7 @@ put_path(FILE *f, const struct web_view *v, const char *name, const char *label,
 		html_member(f, path, "error", "silent");
 	fprintf(f, "</title><path d=\"M%d %dH%d\"/>", GAP_LEFT, y, GAP_RIGHT);
 	fprintf(f, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"16\" class=\"behind\"/>",
-	    MIDDLE - (up ? 22 : 34), y - 8, up ? 44 : 68);
+	    MIDDLE - (up ? 22 : 40), y - 8, up ? 44 : 80);
 	fprintf(f, "<text x=\"%d\" y=\"%d\" class=\"small\">%s%s</text></g>\n", MIDDLE, y + 4,
 	    label,
 	    !known ? ""
@@ -192,10 +202,9 @@ put_copy(FILE *f, const struct web_view *v, const struct web_gateway g[2])
 	struct web_copy c;
 
 	web_copy_state(v, &c);
-	fprintf(f,
-	    "<g class=\"copy %s\"><path d=\"M%d %dH%d\"/><path class=\"head\" "
-	    "d=\"M%d %dl%d -5v10z\"/>\n",
-	    c.class, from, y, to + back, to, y, back);
+	fprintf(f, "<g class=\"copy %s\"><path d=\"M%d %dH%d\"/>\n", c.class, from, y, to + back);
+	if (g[0].serves || g[1].serves)
+		fprintf(f, "<path class=\"head\" d=\"M%d %dl%d -5v10z\"/>\n", to, y, back);
 	put_text(f, MIDDLE, y - 7, "small", c.text);
 	put_text(f, MIDDLE, y + 16, "small", c.lag);
 	fputs("</g>\n", f);
@@ -274,16 +283,17 @@ put_way(FILE *f, const struct web_view *v, const struct web_gateway g[2])
 	const json_t *vip = json_object_get(v->status, "vip");
 	int side = g[0].serves ? 0 : g[1].serves ? 1 : -1;
 	int x = side < 0 ? MIDDLE : box_middle(side);
+	const char *class = g[0].lost ? "off" : side < 0 ? "bad" : "ok";
 
-	fprintf(f, "<g class=\"way %s\"><path d=\"M%d 50V66H%dV%d\"/>", side < 0 ? "bad" : "ok",
-	    MIDDLE, x, BOX_TOP - 11);
+	fprintf(
+	    f, "<g class=\"way %s\"><path d=\"M%d 50V66H%dV%d\"/>", class, MIDDLE, x, BOX_TOP - 11);
 	if (side >= 0)
 		fprintf(f, "<path d=\"M%d %dV%dH%dV%d\"/>", x, BOX_BOTTOM + 11, BOX_BOTTOM + 26,
 		    MIDDLE, API_TOP);
 	fputs("</g>\n", f);
-	put_pill(f, x, side < 0 ? 76 : BOX_TOP, "VIP", words_text(vip, "wan"), side >= 0);
-	put_pill(f, x, side < 0 ? BOX_BOTTOM + 20 : BOX_BOTTOM, "LAN", words_text(vip, "lan"),
-	    side >= 0);
+	put_pill(f, x, side < 0 ? 76 : BOX_TOP, class, "VIP", words_text(vip, "wan"));
+	put_pill(
+	    f, x, side < 0 ? BOX_BOTTOM + 20 : BOX_BOTTOM, class, "LAN", words_text(vip, "lan"));
 }
 
 static void
@@ -295,7 +305,10 @@ put_description(FILE *f, const struct web_parts *p, const struct web_gateway g[2
 	fputs("<title>The pair</title><desc>", f);
 	for (int i = 0; i < 2; i++) {
 		html_put(f, g[i].name);
-		fprintf(f, " is %s%s. ", g[i].silent ? "silent" : g[i].role,
+		fprintf(f, " is %s%s. ",
+		    g[i].lost     ? "unknown"
+		    : g[i].silent ? "silent"
+				  : g[i].role,
 		    g[i].serves ? " and has the virtual address" : "");
 	}
 	fprintf(f, "Between them: %s. ", c.text);

@@ -12,6 +12,7 @@
 
 #define HEIGHT 100
 #define POINTS 360
+#define LATE   2 /* a sample so far from the end is still what is now */
 
 /* A row of samples, oldest first; one that is not known is negative. */
 struct row {
@@ -37,9 +38,9 @@ read_row(const json_t *history, const char *name, struct row *r)
 		r->v[i - skip] = value;
 		if (value > r->max)
 			r->max = value;
-		if (value >= 0)
-			r->last = value;
 	}
+	for (i = r->n; i > 0 && i + LATE > r->n && r->last < 0; i--)
+		r->last = r->v[i - 1];
 }
 
 double
