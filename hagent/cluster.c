@@ -17,6 +17,7 @@
 
 #include "common/log.h"
 #include "hagent/cluster_check.h"
+#include "hagent/cluster_drill.h"
 
 enum type {
 	UINT,
@@ -32,7 +33,13 @@ enum type {
 	PROTOCOL,
 	RANGE,
 	PORTS,
-	FILES
+	FILES,
+	DRILL,
+	SCHEDULE,
+	BLACKOUTS,
+	AFTER_FAILURE,
+	LINK,
+	ACCOUNT
 };
 
 struct row {
@@ -48,6 +55,7 @@ struct row {
 #define AT(member)   offsetof(struct cluster, member)
 #define NODE(member) offsetof(struct cluster_node, member)
 #define API(member)  offsetof(struct cluster_api, member)
+#define PLAN(member) offsetof(struct drill_plan, member)
 
 static const struct row rows[] = {
     {"", "format", UINT, AT(format), NULL, 1, 1},
@@ -109,6 +117,22 @@ static const struct row rows[] = {
     {"timeouts", "prepare-ms", UINT, AT(timeouts.prepare_ms), "2000", 10, 60000},
     {"timeouts", "handover-ms", UINT, AT(timeouts.handover_ms), "1500", 10, 60000},
     {"timeouts", "address-ms", UINT, AT(timeouts.address_ms), "3000", 10, 60000},
+    {"drill", "kind", DRILL, PLAN(kind), "planned", 0, 0},
+    {"drill", "schedule", SCHEDULE, PLAN(schedule), OPTIONAL, 0, 0},
+    {"drill", "blackout", BLACKOUTS, PLAN(blackout), OPTIONAL, 0, 0},
+    {"drill", "fail-back", YESNO, PLAN(fail_back), "no", 0, 0},
+    {"drill", "after-failure", AFTER_FAILURE, PLAN(after_failure), "stop", 0, 0},
+    {"drill", "link", LINK, PLAN(link), "wan", 0, 0},
+    {"drill", "outage-s", UINT, PLAN(outage_s), "6", 3, 60},
+    {"drill", "before-s", UINT, PLAN(before_s), "3", 1, 60},
+    {"drill", "after-s", UINT, PLAN(after_s), "5", 1, 60},
+    {"drill", "max-sessions", UINT, PLAN(max_sessions), "65535", 0, 65535},
+    {"drill", "max-lost", UINT, PLAN(max_lost), "0", 0, 65535},
+    {"drill", "max-gap-ms", UINT, PLAN(max_gap_ms), "2000", 1, 60000},
+    {"drill", "max-detection-ms", UINT, PLAN(max_detection_ms), "1000", 1, 60000},
+    {"drill", "witness-command", COMMAND, PLAN(witness_command), OPTIONAL, 0, 0},
+    {"drill", "account", ACCOUNT, PLAN(account), OPTIONAL, 0, 0},
+    {"drill", "load-sessions", UINT, PLAN(load_sessions), "20", 1, 1000},
     {"management", "networks", NETWORKS, AT(management.networks), OPTIONAL, 0, 0},
     {"management", "tcp-ports", PORTS, AT(management.tcp_ports), OPTIONAL, 0, 0},
 };
@@ -129,6 +153,7 @@ static const struct section {
     {"health", false, false},
     {"split", false, false},
     {"timeouts", false, false},
+    {"drill", true, false},
     {"management", false, false},
 };
 #define N_SECTIONS (sizeof(sections) / sizeof(sections[0]))
@@ -143,7 +168,8 @@ struct reading {
 static bool
 is_list(const struct row *row)
 {
-	return row->type == NETWORKS || row->type == PORTS || row->type == FILES;
+	return row->type == NETWORKS || row->type == PORTS || row->type == FILES ||
+	       row->type == BLACKOUTS;
 }
 
 static const char *
@@ -163,6 +189,12 @@ want(const struct row *row)
 	    [PROTOCOL] = "tcp, udp or icmp",
 	    [RANGE] = "a range of ports such as 20000-60000",
 	    [PORTS] = "at most 64 ports 1..65535 or ranges such as 8000-8010",
+	    [DRILL] = "planned, crash, link, daemon or load",
+	    [SCHEDULE] = CALENDAR_WANT,
+	    [BLACKOUTS] = "at most 8 windows such as Mon..Fri 08:00-18:00 or 12-20..01-06",
+	    [AFTER_FAILURE] = "stop or continue",
+	    [LINK] = "wan or lan",
+	    [ACCOUNT] = "a name of chap-secrets, 1..63 characters",
 	    [FILES] = "at most 16 absolute paths of at most 127 letters, digits, -, _, . and /",
 	};
 
@@ -306,6 +338,18 @@ parse_value(const struct row *row, const char *s, void *out)
 		return files->n < CLUSTER_FILES && parse_path(s, files->v[files->n]) == 0
 			   ? (files->n++, 0)
 			   : -1;
+	case DRILL:
+		return cluster_parse_kind(s, out);
+	case SCHEDULE:
+		return cluster_parse_schedule(s, out);
+	case BLACKOUTS:
+		return cluster_parse_blackout(s, out);
+	case AFTER_FAILURE:
+		return parse_word(s, (const char *const[]){"stop", "continue", NULL}, out);
+	case LINK:
+		return parse_word(s, (const char *const[]){"wan", "lan", NULL}, out);
+	case ACCOUNT:
+		return cluster_parse_account(s, out);
 	}
 	return -1;
 }
@@ -343,6 +387,16 @@ read_rows(struct reading *r, cfg_t *cfg, const char *section, const char *title,
 	}
 }
 
+static const struct section *
+find_section(const char *name)
+{
+	for (size_t i = 0; i < N_SECTIONS; i++) {
+		if (strcmp(sections[i].name, name) == 0)
+			return &sections[i];
+	}
+	return NULL;
+}
+
 /* Where a section's values go, or NULL when there is no room or the title is no name. */
 static char *
 section_base(struct reading *r, const char *name, const char *title, unsigned line)
@@ -350,7 +404,7 @@ section_base(struct reading *r, const char *name, const char *title, unsigned li
 	struct cluster *c = r->c;
 	char checked[CLUSTER_NAME_MAX];
 
-	if (strcmp(name, "node") != 0 && strcmp(name, "api") != 0)
+	if (!find_section(name)->titled)
 		return (char *)c;
 	if (parse_name(title, LETTERS_DIGITS "-_", CLUSTER_NAME_MAX - 1, checked) < 0) {
 		conf_error(r->e, r->file, line,
@@ -365,6 +419,18 @@ section_base(struct reading *r, const char *name, const char *title, unsigned li
 		node->line = line;
 		memcpy(node->name, checked, sizeof(checked));
 		return (char *)node;
+	}
+	if (strcmp(name, "drill") == 0) {
+		if (c->n_drills == CLUSTER_DRILLS || drill_kind_of(title) >= 0) {
+			conf_error(r->e, r->file, line,
+			    "drill: got \"%s\", want at most %d, not called as a kind is", title,
+			    CLUSTER_DRILLS);
+			return NULL;
+		}
+		struct drill_plan *plan = &c->drills[c->n_drills++];
+		plan->line = line;
+		memcpy(plan->name, checked, sizeof(checked));
+		return (char *)plan;
 	}
 	if (c->n_apis == CLUSTER_APIS) {
 		conf_error(
@@ -415,16 +481,6 @@ read_sections(struct reading *r, cfg_t *cfg, const struct section *section)
 		if (base && strcmp(section->name, "node") == 0)
 			note_interface_lines(r, (struct cluster_node *)(void *)base);
 	}
-}
-
-static const struct section *
-find_section(const char *name)
-{
-	for (size_t i = 0; i < N_SECTIONS; i++) {
-		if (strcmp(sections[i].name, name) == 0)
-			return &sections[i];
-	}
-	return NULL;
 }
 
 static const struct row *
@@ -545,6 +601,18 @@ parse_values(struct reading *r)
 		return NULL;
 	}
 	return cfg;
+}
+
+void
+cluster_drill_default(enum drill_kind kind, struct drill_plan *out)
+{
+	*out = (struct drill_plan){.kind = kind};
+	for (const struct row *row = rows; row < rows + N_ROWS; row++) {
+		if (strcmp(row->section, "drill") == 0 && *row->fallback &&
+		    strcmp(row->name, "kind") != 0)
+			parse_value(row, row->fallback, (char *)out + row->offset);
+	}
+	snprintf(out->name, sizeof(out->name), "%s", drill_kind_name(kind));
 }
 
 struct cluster *

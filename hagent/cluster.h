@@ -34,6 +34,8 @@
  *              gate-ms = 500   announce-ms = 500   pull-ms = 10000   yield-ms = 2000
  *              demote-ms = 1000   resync-ms = 1000   check-ms = 3000   prepare-ms = 2000
  *              handover-ms = 1500   address-ms = 3000 }
+ *   drill weekly { kind = planned   schedule = "Sun 04:00"   fail-back = no   after-failure = stop
+ *                  blackout = { "12-20..01-06" }   max-lost = 0   max-gap-ms = 2000 }
  *   management { networks = { 192.168.1.0/24 }   tcp-ports = { 22 } }
  *
  * pair, nat, limits, health and timeouts stand here with their defaults, as do mtu and sync's
@@ -53,10 +55,12 @@
 #include <stdint.h>
 
 #include "common/conf.h"
+#include "hagent/drill.h"
 
 #define CLUSTER_TUNNEL_INTERFACE "pppha0"
 #define CLUSTER_NODES            2
 #define CLUSTER_APIS             64
+#define CLUSTER_DRILLS           16
 #define CLUSTER_NETS             64
 #define CLUSTER_PORTS            64
 #define CLUSTER_NAME_MAX         32 /* with its NUL; an interface name is shorter still */
@@ -157,6 +161,8 @@ struct cluster {
 		unsigned yield_ms, demote_ms, resync_ms;
 		unsigned check_ms, prepare_ms, handover_ms, address_ms;
 	} timeouts;
+	struct drill_plan drills[CLUSTER_DRILLS];
+	size_t n_drills;
 	struct {
 		struct cluster_nets networks;
 		struct cluster_ports tcp_ports;
@@ -173,6 +179,9 @@ void cluster_free(struct cluster *c);
 /* The node of that name, or NULL. */
 const struct cluster_node *cluster_node(const struct cluster *c, const char *name);
 const struct cluster_node *cluster_peer(const struct cluster *c, const struct cluster_node *us);
+/* The drill of that name, or NULL; a kind's own: what a drill without a section is. */
+const struct drill_plan *cluster_drill(const struct cluster *c, const char *name);
+void cluster_drill_default(enum drill_kind kind, struct drill_plan *out);
 /* The VRRP priority of a node of c. */
 unsigned cluster_priority(const struct cluster *c, const struct cluster_node *us);
 /*
