@@ -36,6 +36,7 @@ hello_json(const struct agent *a)
 	    fresh ? agent_worst(a) : "its agent has no fresh verdict", "moves",
 	    (int)agent_moves(a));
 
+	json_object_set_new(o, "clock", json_integer((json_int_t)wall_now_ms()));
 	json_object_set_new(o, "prepares", json_true());
 	json_object_set_new(o, "ready", json_boolean(a->heard != FIFO_FAULT));
 	json_object_set_new(o, "keepalived", json_boolean(a->facts.keepalived == HEALTH_ALIVE));

@@ -99,6 +99,7 @@ int cmd_notify(const struct hagent *h, int argc, char **argv);
 int cmd_journal(const struct hagent *h, int argc, char **argv);
 int cmd_link(const struct hagent *h, int argc, char **argv);
 int cmd_status(const struct hagent *h, int argc, char **argv);
+int cmd_doctor(const struct hagent *h, int argc, char **argv);
 int cmd_sessions(const struct hagent *h, int argc, char **argv);
 int cmd_switchover(const struct hagent *h, int argc, char **argv);
 int cmd_leave(const struct hagent *h, int argc, char **argv);

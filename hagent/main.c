@@ -44,6 +44,8 @@ static const struct command commands[] = {
 	cmd_link},
     {"status", "[--json | --watch]", "are we safe? The pair in words, and what is wrong",
 	cmd_status},
+    {"doctor", "[--json] [network | kernel | firewall | files | pair | daemon]",
+	"look at everything that can be wrong, and say what mends it; changes nothing", cmd_doctor},
     {"switchover", "[--force]", "move sessions and addresses to the other gateway", cmd_switchover},
     {"maintenance", "on [--force] | off", "stay away from serving while the other gateway can",
 	cmd_maintenance},
