@@ -233,16 +233,15 @@ write_interfaces(FILE *out, const void *arg)
 	}
 }
 
-/* Sources that only the pair itself or its LAN can have. */
+/* Sources that only the pair's inside can have. */
 static void
 put_own(struct vars *vars, const struct cluster *c)
 {
-	struct cluster_nets own = {.n = 4};
+	struct cluster_nets own = {.n = 3};
 
-	own.v[0] = (struct cluster_net){c->vip_wan.address, 32};
-	own.v[1] = cluster_net_of(c->vip_lan);
-	own.v[2] = c->sync.network;
-	own.v[3] = c->tunnel.network;
+	own.v[0] = cluster_net_of(c->vip_lan);
+	own.v[1] = c->sync.network;
+	own.v[2] = c->tunnel.network;
 	put_stream(vars, "OWN", write_nets, &own);
 }
 
