@@ -305,11 +305,9 @@ put_description(FILE *f, const struct web_parts *p, const struct web_gateway g[2
 	fputs("<title>The pair</title><desc>", f);
 	for (int i = 0; i < 2; i++) {
 		html_put(f, g[i].name);
-		fprintf(f, " is %s%s. ",
-		    g[i].lost     ? "unknown"
-		    : g[i].silent ? "silent"
-				  : g[i].role,
-		    g[i].serves ? " and has the virtual address" : "");
+		fputs(" is ", f);
+		html_put(f, g[i].lost ? "unknown" : g[i].silent ? "silent" : g[i].role);
+		fputs(g[i].serves ? " and has the virtual address. " : ". ", f);
 	}
 	fprintf(f, "Between them: %s. ", c.text);
 	html_member(f, p->safety, "headline", "");

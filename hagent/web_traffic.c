@@ -18,6 +18,7 @@
 struct row {
 	double v[POINTS];
 	size_t n;
+	bool any; /* is known */
 	double max, last;
 	double top; /* of the scale */
 };
@@ -36,6 +37,7 @@ read_row(const json_t *history, const char *name, struct row *r)
 		if (i < skip)
 			continue;
 		r->v[i - skip] = value;
+		r->any |= value >= 0;
 		if (value > r->max)
 			r->max = value;
 	}
@@ -203,7 +205,7 @@ web_traffic_put(FILE *f, const struct web_parts *p)
 	read_row(p->view->history, "rx_octets", &in);
 	read_row(p->view->history, "tx_octets", &out);
 	read_row(p->view->history, "sessions", &sessions);
-	if (in.last < 0 && out.last < 0) {
+	if (!in.any && !out.any) {
 		fputs("<p>No figures yet: one comes every 10 seconds.</p>\n", f);
 		return;
 	}
