@@ -32,6 +32,7 @@ enum type {
 	COMMAND,
 	PROTOCOL,
 	RANGE,
+	WEB,
 	PORTS,
 	FILES,
 	DRILL,
@@ -135,6 +136,10 @@ static const struct row rows[] = {
     {"drill", "load-sessions", UINT, PLAN(load_sessions), "20", 1, 1000},
     {"management", "networks", NETWORKS, AT(management.networks), OPTIONAL, 0, 0},
     {"management", "tcp-ports", PORTS, AT(management.tcp_ports), OPTIONAL, 0, 0},
+    {"management", "web-address", WEB, AT(management.web), "127.0.0.1:9723", 0, 0},
+    {"management", "web-token-file", COMMAND, AT(management.web_token_file), OPTIONAL, 0, 0},
+    {"management", "web-certificate", COMMAND, AT(management.web_certificate), OPTIONAL, 0, 0},
+    {"management", "web-key", COMMAND, AT(management.web_key), OPTIONAL, 0, 0},
 };
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
 
@@ -188,6 +193,8 @@ want(const struct row *row)
 	    [COMMAND] = "an absolute path of at most 127 letters, digits, -, _, . and /",
 	    [PROTOCOL] = "tcp, udp or icmp",
 	    [RANGE] = "a range of ports such as 20000-60000",
+	    [WEB] = "127.0.0.1, 0.0.0.0, lan, sync or wan, and a port 1024..65535, such as "
+		    "127.0.0.1:9723",
 	    [PORTS] = "at most 64 ports 1..65535 or ranges such as 8000-8010",
 	    [DRILL] = "planned, crash, link, daemon or load",
 	    [SCHEDULE] = CALENDAR_WANT,
@@ -291,6 +298,29 @@ parse_word(const char *s, const char *const *words, unsigned *out)
 	return -1;
 }
 
+static int
+parse_web(const char *s, struct cluster_web *out)
+{
+	static const char *const words[] = {"lan", "sync", "wan", NULL};
+	char place[sizeof("255.255.255.255")];
+	size_t len = strcspn(s, ":");
+	struct cluster_web web = {.where = CLUSTER_WEB_ADDRESS};
+	unsigned port;
+
+	if (len >= sizeof(place) || s[len] != ':' ||
+	    conf_parse_uint(s + len + 1, 1024, 65535, &port) < 0)
+		return -1;
+	memcpy(place, s, len);
+	place[len] = '\0';
+	web.port = (uint16_t)port;
+	if (parse_word(place, words, &web.where) < 0 &&
+	    (conf_parse_ipv4(place, &web.address) < 0 ||
+		(web.address != 0 && web.address >> 24 != 127)))
+		return -1;
+	*out = web;
+	return 0;
+}
+
 /* The conversion of one value, or of one element of a list. */
 static int
 parse_value(const struct row *row, const char *s, void *out)
@@ -330,6 +360,8 @@ parse_value(const struct row *row, const char *s, void *out)
 		return parse_word(s, (const char *const[]){"tcp", "udp", "icmp", NULL}, out);
 	case RANGE:
 		return parse_range(s, out);
+	case WEB:
+		return parse_web(s, out);
 	case PORTS:
 		return ports->n < CLUSTER_PORTS && parse_range(s, &ports->v[ports->n]) == 0
 			   ? (ports->n++, 0)
@@ -666,6 +698,14 @@ const struct cluster_node *
 cluster_peer(const struct cluster *c, const struct cluster_node *us)
 {
 	return us == &c->nodes[0] ? &c->nodes[1] : &c->nodes[0];
+}
+
+bool
+cluster_web_is_local(const struct cluster *c)
+{
+	const struct cluster_web *w = &c->management.web;
+
+	return w->where == CLUSTER_WEB_ADDRESS && w->address >> 24 == 127;
 }
 
 unsigned

@@ -36,7 +36,8 @@
  *              handover-ms = 1500   address-ms = 3000 }
  *   drill weekly { kind = planned   schedule = "Sun 04:00"   fail-back = no   after-failure = stop
  *                  blackout = { "12-20..01-06" }   max-lost = 0   max-gap-ms = 2000 }
- *   management { networks = { 192.168.1.0/24 }   tcp-ports = { 22 } }
+ *   management { networks = { 192.168.1.0/24 }   tcp-ports = { 22 }
+ *                web-address = 127.0.0.1:9723 }
  *
  * pair, nat, limits, health and timeouts stand here with their defaults, as do mtu and sync's
  * ports; not-bogon, files, api and management may be left out as well. The node that is named first
@@ -110,6 +111,19 @@ enum cluster_protocol {
 	CLUSTER_ICMP
 };
 
+enum cluster_web_where { /* in the order of the words */
+	CLUSTER_WEB_LAN, /* the node's own address there */
+	CLUSTER_WEB_SYNC,
+	CLUSTER_WEB_WAN,
+	CLUSTER_WEB_ADDRESS
+};
+
+struct cluster_web {
+	unsigned where;   /* enum cluster_web_where */
+	uint32_t address; /* with CLUSTER_WEB_ADDRESS: a loopback one, or 0 = all */
+	uint16_t port;
+};
+
 struct cluster_api {
 	char name[CLUSTER_NAME_MAX];
 	unsigned line;
@@ -166,6 +180,9 @@ struct cluster {
 	struct {
 		struct cluster_nets networks;
 		struct cluster_ports tcp_ports;
+		struct cluster_web web; /* where `hagent web` listens */
+		char web_token_file[CLUSTER_PATH_MAX], web_certificate[CLUSTER_PATH_MAX];
+		char web_key[CLUSTER_PATH_MAX]; /* "" = none */
 	} management;
 };
 
@@ -182,6 +199,8 @@ const struct cluster_node *cluster_peer(const struct cluster *c, const struct cl
 /* The drill of that name, or NULL; a kind's own: what a drill without a section is. */
 const struct drill_plan *cluster_drill(const struct cluster *c, const char *name);
 void cluster_drill_default(enum drill_kind kind, struct drill_plan *out);
+/* The status page is to be reached from this machine alone. */
+bool cluster_web_is_local(const struct cluster *c);
 /* The VRRP priority of a node of c. */
 unsigned cluster_priority(const struct cluster *c, const struct cluster_node *us);
 /*

@@ -273,6 +273,41 @@ check_management(const struct checker *k)
 		    networks ? "networks" : "tcp-ports");
 }
 
+static bool
+in_ports(const struct cluster_ports *ports, unsigned port)
+{
+	for (size_t i = 0; i < ports->n; i++) {
+		if (port >= ports->v[i].first && port <= ports->v[i].last)
+			return true;
+	}
+	return false;
+}
+
+/* Beyond this machine the page needs a token, TLS, and a port that the firewall lets through. */
+static void
+check_web(const struct checker *k)
+{
+	const struct cluster *c = k->c;
+	const struct {
+		const char *name, *value;
+	} needs[] = {{"web-token-file", c->management.web_token_file},
+	    {"web-certificate", c->management.web_certificate}, {"web-key", c->management.web_key}};
+	unsigned line = line_of(k, "management", "", "web-address");
+
+	if (c->management.web.port == 0 || cluster_web_is_local(c))
+		return;
+	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
+		if (!*needs[i].value)
+			conf_error(k->e, k->file, line,
+			    "%s: got nothing, want a file for a web-address beyond this machine",
+			    needs[i].name);
+	}
+	if (!in_ports(&c->management.tcp_ports, c->management.web.port))
+		conf_error(k->e, k->file, line,
+		    "web-address: got port %u, want one of tcp-ports: nobody could reach it",
+		    c->management.web.port);
+}
+
 /* What belongs to one gateway, is made by the other programs, or travels anyway. */
 static void
 check_files(const struct checker *k)
@@ -336,6 +371,7 @@ cluster_check(
 	for (size_t i = 0; i < c->clients.n; i++)
 		check_client(&k, c->clients.v[i]);
 	check_management(&k);
+	check_web(&k);
 	check_files(&k);
 	check_split(&k);
 	if (c->pair.advert_interval_ms % 10 != 0)

@@ -94,6 +94,7 @@ int cmd_sync(const struct hagent *h, int argc, char **argv);
 int cmd_ssh(const struct hagent *h, int argc, char **argv);
 int cmd_serve(const struct hagent *h, int argc, char **argv);
 int cmd_run(const struct hagent *h, int argc, char **argv);
+int cmd_web(const struct hagent *h, int argc, char **argv);
 int cmd_check(const struct hagent *h, int argc, char **argv);
 int cmd_notify(const struct hagent *h, int argc, char **argv);
 int cmd_journal(const struct hagent *h, int argc, char **argv);

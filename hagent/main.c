@@ -42,6 +42,8 @@ static const struct command commands[] = {
 	cmd_journal},
     {"link", "[--user USER]", "the standing connections to the peer; hagent run starts it",
 	cmd_link},
+    {"web", "[--user USER]", "the status page, its API and the metrics, for who may only look",
+	cmd_web},
     {"status", "[--json | --watch]", "are we safe? The pair in words, and what is wrong",
 	cmd_status},
     {"doctor", "[--json] [network | kernel | firewall | files | pair | daemon]",
