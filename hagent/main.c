@@ -54,13 +54,13 @@ static const struct command commands[] = {
     {"leave", "pptpd | hagent | keepalived",
 	"what a unit runs before its daemon stops: move away if it may be", cmd_leave},
     {"sessions", "[--json]", "who is connected", cmd_sessions},
-    {"kick", "USER | ADDRESS", "end the sessions of a user or of a tunnel address", cmd_kick},
-};
     {"probe",
 	"[SERVER] [--user NAME] [--password-file FILE] [--ping ADDRESS] [--http URL] [--ca FILE] "
 	"[--insecure] [--all] [--for TIME] [--interval TIME] [--watch] [--every TIME] [--no-mtu] "
 	"[--mtu N] [--port N] [--source ADDRESS] [--timeout TIME] [--json]",
 	"be a PPTP client of a server, and say how far it goes and why not further", cmd_probe},
+    {"kick", "USER | ADDRESS", "end the sessions of a user or of a tunnel address", cmd_kick},
+};
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void
