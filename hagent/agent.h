@@ -447,8 +447,10 @@ const char *agent_replica_trouble(struct agent *a);
 void agent_replica_move(const struct agent *a, struct move_facts *f);
 /* What the engine says of a handover, borrowed; NULL from an older one. */
 const json_t *agent_replica_handover(const struct agent *a);
-/* Whether it serves under that epoch already. */
 bool agent_replica_is_active(const struct agent *a); /* our engine is */
+/* The epoch that our engine yielded to, since the peer's spoke under it; 0 = it did not. */
+uint64_t agent_replica_yielded(const struct agent *a);
+/* Whether it serves under that epoch already. */
 bool agent_replica_serves(const struct agent *a, uint64_t epoch);
 /*
  * The marker and that epoch, for a promotion that is prepared. 0: done runs when they are written,

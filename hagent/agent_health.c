@@ -301,18 +301,22 @@ decide(struct agent *a)
 
 /*
  * One epoch, one active. Of two that are active the lower one says FAULT first and demotes then, so
- * that VRRP follows. VRRP may have been faster when two parts of a network met again, and by its
- * priorities: then the one that stayed goes above the other's epoch.
+ * that VRRP follows. The engines may have met before the agents: ours has fallen silent then, and
+ * promoted anew it would end what the peer has just taken over. VRRP may have been faster when two
+ * parts of a network met again, and by its priorities: then the one that stayed goes above the
+ * other's epoch.
  */
 static void
 keep_epochs_apart(struct agent *a)
 {
 	uint64_t now_ms = loop_now_ms(a->loop);
+	bool yielded = agent_replica_yielded(a) > a->epoch.counter;
 
-	if (role_state(&a->role) != ROLE_ACTIVE || !a->facts.peer_heard || agent_move_busy(a) ||
-	    epoch_compare(&a->epoch, &a->peer.epoch) >= 0)
+	if (role_state(&a->role) != ROLE_ACTIVE || agent_move_busy(a))
 		return;
-	if (peer_active(&a->peer)) {
+	if (!yielded && (!a->facts.peer_heard || epoch_compare(&a->epoch, &a->peer.epoch) >= 0))
+		return;
+	if (yielded || peer_active(&a->peer)) {
 		a->epoch_yield_ms = now_ms;
 		say(a, true, "the peer is active under a higher epoch");
 		agent_word(a, ROLE_EV_YIELD, "the peer is active under a higher epoch");

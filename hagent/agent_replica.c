@@ -566,6 +566,12 @@ agent_replica_handover(const struct agent *a)
 	return json_object_get(engine_says(a), "handover");
 }
 
+uint64_t
+agent_replica_yielded(const struct agent *a)
+{
+	return number(engine_says(a), "yielded");
+}
+
 bool
 agent_replica_is_active(const struct agent *a)
 {
