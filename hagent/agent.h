@@ -9,6 +9,7 @@
  *   agent_steps.c     what each step does
  *   agent_health.c    the tick: facts, verdict, track file, reconciliation
  *   agent_crash.c     crashes of the two engines, and what they had in hand
+ *   agent_deep.c      the deep check
  *   agent_flap.c      failures and moves that are too many; word of links that change
  *   agent_files.c     changed files, and the children that carry them
  *   agent_link.c      keeps `hagent link` running
@@ -30,6 +31,7 @@
 #include "common/crash.h"
 #include "hagent/arp.h"
 #include "hagent/child.h"
+#include "hagent/deep.h"
 #include "hagent/flap.h"
 #include "hagent/hagent.h"
 #include "hagent/health.h"
@@ -131,6 +133,28 @@ struct agent_crash {
 	unsigned version, told; /* of both; as the engine knows them */
 	bool telling;
 	uint64_t uptime_ms, again_ms;
+};
+
+/* See agent_deep.c. */
+struct agent_deep {
+	struct answer_client *orders;
+	char password[33];
+	bool account, ordering; /* the daemon has it; it is being told */
+	unsigned workers;
+	pid_t pid; /* 0 = none */
+	int pidfd, channel;
+	struct io pidfd_io, channel_io;
+	uint64_t again_ms;  /* not before: what failed */
+	uint64_t wanted_ms; /* since when; 0 = it is not */
+	struct deep_report report;
+	uint64_t heard_ms;           /* when it came; 0 = never */
+	uint64_t seen_ms, uptime_ms; /* of the daemon's newest answer */
+	struct deep_work work[LOOPBACK_SESSIONS];
+	uint64_t logins, login_ms;
+	struct deep_finding finding;
+	int64_t since;  /* wall clock, of the verdict */
+	bool left_dead; /* that made us give the role away */
+	uint64_t failures;
 };
 
 struct agent_files {
@@ -235,6 +259,7 @@ struct agent_fence {
 };
 
 struct agent_counts;
+struct agent_log;
 struct agent_status;
 
 struct agent {
@@ -305,6 +330,7 @@ struct agent {
 	    odd_since_ms; /* since when role and address contradict each other; 0 = they agree */
 	uint64_t repaired_ms;
 	struct agent_crash crash;
+	struct agent_deep deep;
 	struct flap_times moves; /* automatic ones */
 	struct flap flap;
 	struct flap_verdict flap_verdict;
@@ -319,6 +345,7 @@ struct agent {
 	struct agent_files files;
 	struct answer_server *agent_server, *query_server, *link_server;
 	struct agent_status *status;
+	struct agent_log *log;
 	struct agent_counts *counts; /* NULL = nothing yet */
 };
 
@@ -363,6 +390,12 @@ void agent_crash_look(struct agent *a);
 void agent_crash_heard(struct agent *a, const json_t *hello);
 void agent_crash_hello(const struct agent *a, json_t *o);
 json_t *agent_crash_json(const struct agent *a); /* of the last hour, for status; new reference */
+
+/* agent_deep.c */
+int agent_deep_init(struct agent *a); /* 0, or -1 after a message */
+void agent_deep_fini(struct agent *a);
+void agent_deep_look(struct agent *a);          /* each tick, before health is judged */
+json_t *agent_deep_json(const struct agent *a); /* for status: new reference */
 
 /* agent_flap.c */
 void agent_flap_init(struct agent *a);
@@ -505,6 +538,11 @@ void agent_maintain_moved(struct agent *a, bool moved, const char *text);
 /* agent_status.c: the read-only socket of `hagent web` */
 int agent_status_init(struct agent *a, gid_t group); /* -1 after a message */
 void agent_status_fini(struct agent *a);
+
+/* agent_log.c: the peer asks for our log */
+int agent_log_init(struct agent *a); /* -1: out of memory */
+void agent_log_fini(struct agent *a);
+void agent_log_run(struct answer_request *r, json_t *args, struct agent *a);
 
 /* agent_counts.c */
 void agent_count_step(struct agent *a, const struct steps_report *r, const char *what);

@@ -129,6 +129,7 @@ agent_status_json(struct agent *a)
 	json_object_set_new(o, "fence", agent_fence_json(a));
 	json_object_set_new(o, "split", agent_split_json(a));
 	json_object_set_new(o, "crashes", agent_crash_json(a));
+	json_object_set_new(o, "deep", agent_deep_json(a));
 	json_object_set_new(o, "maintenance",
 	    a->maintenance.on ? json_integer((json_int_t)a->maintenance.since) : json_null());
 	json_object_set_new(o, "move", agent_move_json(a));
@@ -309,6 +310,12 @@ run_staged(struct answer_request *r, json_t *args, void *arg)
 	start_job(arg, false, "install", NULL, r, true);
 }
 
+static void
+run_log(struct answer_request *r, json_t *args, void *arg)
+{
+	agent_log_run(r, args, arg);
+}
+
 /* ---- sockets ---- */
 
 static const struct answer_command agent_rows[] = {
@@ -331,6 +338,7 @@ static const struct answer_command query_rows[] = {
     {"pull", run_pull},
     {"set-offer", run_offer},
     {"set-staged", run_staged},
+    {"log", run_log},
 };
 
 static const struct answer_command link_rows[] = {
@@ -401,7 +409,7 @@ agent_commands_init(struct agent *a)
 	a->link_server = agent_serve(a, AGENT_LINK_SOCKET, 0660, group, ROWS(link_rows), a);
 	if (!a->agent_server || !a->query_server || !a->link_server)
 		return -1;
-	return agent_status_init(a, group);
+	return agent_log_init(a) < 0 ? -1 : agent_status_init(a, group);
 }
 
 void
@@ -411,4 +419,5 @@ agent_commands_fini(struct agent *a)
 	answer_server_free(a->query_server);
 	answer_server_free(a->link_server);
 	agent_status_fini(a);
+	agent_log_fini(a);
 }

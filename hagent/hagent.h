@@ -98,6 +98,8 @@ int cmd_web(const struct hagent *h, int argc, char **argv);
 int cmd_check(const struct hagent *h, int argc, char **argv);
 int cmd_notify(const struct hagent *h, int argc, char **argv);
 int cmd_journal(const struct hagent *h, int argc, char **argv);
+int cmd_log(const struct hagent *h, int argc, char **argv);
+int cmd_deep(const struct hagent *h, int argc, char **argv);
 int cmd_link(const struct hagent *h, int argc, char **argv);
 int cmd_status(const struct hagent *h, int argc, char **argv);
 int cmd_doctor(const struct hagent *h, int argc, char **argv);
@@ -105,8 +107,8 @@ int cmd_sessions(const struct hagent *h, int argc, char **argv);
 int cmd_switchover(const struct hagent *h, int argc, char **argv);
 int cmd_leave(const struct hagent *h, int argc, char **argv);
 int cmd_maintenance(const struct hagent *h, int argc, char **argv);
-int cmd_kick(const struct hagent *h, int argc, char **argv);
 int cmd_probe(const struct hagent *h, int argc, char **argv);
+int cmd_kick(const struct hagent *h, int argc, char **argv);
 
 /* Root before path, malloc'd; exits on ENOMEM. path is absolute. */
 char *hagent_path(const struct hagent *h, const char *path);

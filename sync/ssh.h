@@ -92,5 +92,7 @@ int ssh_join(
  */
 char *ssh_ask(
     struct ssh *s, const char *command, const char *line, int timeout_ms, struct ssh_error *e);
+/* The same of a command that runs already and answers each line with one. */
+char *ssh_ask_on(struct ssh_channel *c, const char *line, int timeout_ms, struct ssh_error *e);
 
 #endif

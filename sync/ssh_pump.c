@@ -327,19 +327,19 @@ take_some(struct ssh_channel *c, struct answer *a, bool *broken)
 }
 
 char *
-ssh_ask(struct ssh *s, const char *command, const char *line, int timeout_ms, struct ssh_error *e)
+ssh_ask_on(struct ssh_channel *c, const char *line, int timeout_ms, struct ssh_error *e)
 {
 	int64_t deadline = now_ms() + timeout_ms;
 	struct answer a = {.text = malloc(ANSWER_MAX + 1)};
-	struct ssh_channel *c = a.text ? ssh_exec(s, command, timeout_ms, e) : NULL;
+	struct ssh *s = ssh_of(c);
 	size_t left = strlen(line);
 	bool broken = false;
 	char *end;
 
-	if (!a.text)
+	if (!a.text) {
 		*e = (struct ssh_error){SSH_LOCAL, "out of memory"};
-	if (!c)
-		goto bad;
+		return NULL;
+	}
 	while (left = send_some(c, line, left, &broken), !take_some(c, &a, &broken)) {
 		struct pollfd p = {.fd = ssh_fd(s), .events = ssh_wants(s)};
 		int64_t wait = deadline - now_ms();
@@ -348,7 +348,6 @@ ssh_ask(struct ssh *s, const char *command, const char *line, int timeout_ms, st
 			break;
 		poll(&p, 1, (int)wait);
 	}
-	ssh_channel_free(c);
 	end = memchr(a.text, '\n', a.len);
 	if (end) {
 		*end = '\0';
@@ -360,7 +359,22 @@ ssh_ask(struct ssh *s, const char *command, const char *line, int timeout_ms, st
 	    a.errors[0]            ? log_quote(a.errors, strlen(a.errors))
 	    : e->fault == SSH_LATE ? "the peer's agent did not answer in time"
 				   : "the peer ended the command without an answer");
-bad:
 	free(a.text);
 	return NULL;
+}
+
+char *
+ssh_ask(struct ssh *s, const char *command, const char *line, int timeout_ms, struct ssh_error *e)
+{
+	int64_t deadline = now_ms() + timeout_ms;
+	struct ssh_channel *c = ssh_exec(s, command, timeout_ms, e);
+	char *text = NULL;
+
+	if (c) {
+		int64_t left = deadline - now_ms();
+
+		text = ssh_ask_on(c, line, left > 0 ? (int)left : 0, e);
+		ssh_channel_free(c);
+	}
+	return text;
 }
