@@ -84,11 +84,12 @@ unit_tests() {
 	result unit "$log" "$good" "$bad" $((SECONDS - start))
 }
 
-# run PATH SECONDS: a test script, into its log
+# run PATH SECONDS [LANE]: a test script, into its log; its lab is the lane's
 run() {
 	local name
 	name=$(basename "$1" .sh)
-	PHA_BUILD=${PHA_BUILD:-build-dev} TEST_LOGS=$PWD/$logs/$name timeout -k 30 "$2" bash "$1" >"$logs/$name.log" 2>&1 </dev/null
+	PHA_BUILD=${PHA_BUILD:-build-dev} PHA_LAB_PREFIX=${3:-${PHA_LAB_PREFIX:-pha}} TEST_LOGS=$PWD/$logs/$name \
+	    exec timeout -k 30 "$2" bash "$1" >"$logs/$name.log" 2>&1 </dev/null
 }
 
 # tally PATH STATUS SECONDS: its ok and not ok lines are counted
@@ -112,13 +113,52 @@ wanted() {
 	[ -e "$1" ] && [[ $(basename "$1" .sh) == *$pattern* ]]
 }
 
-# script PATH SECONDS
-script() {
-	local start=$SECONDS status
-	wanted "$1" || return 0
-	run "$1" "$2"
+# Two scripts at a time, each with a lab of its own: most of the time they wait.
+lanes=(pha phb)
+declare -A test_of lane_of start_of # by pid
+
+# begin PATH SECONDS LANE
+begin() {
+	run "$@" &
+	test_of[$!]=$1
+	lane_of[$!]=$3
+	start_of[$!]=$SECONDS
+}
+
+# finish: one of those that run
+finish() {
+	local pid status
+	wait -n -p pid "${!test_of[@]}"
 	status=$?
-	tally "$1" $status $((SECONDS - start))
+	tally "${test_of[$pid]}" $status $((SECONDS - start_of[$pid]))
+	[ -z "${lane_of[$pid]}" ] || lanes+=("${lane_of[$pid]}")
+	unset "test_of[$pid]" "lane_of[$pid]" "start_of[$pid]"
+}
+
+# script PATH SECONDS: in the first lane that is free
+script() {
+	wanted "$1" || return 0
+	while [ ${#lanes[@]} = 0 ]; do
+		finish
+	done
+	begin "$1" "$2" "${lanes[0]}"
+	lanes=("${lanes[@]:1}")
+}
+
+finish_all() {
+	while [ ${#test_of[@]} -gt 0 ]; do
+		finish
+	done
+}
+
+clean_up() {
+	local pid lane
+	for pid in "${!test_of[@]}"; do
+		kill "$pid" 2>/dev/null && wait "$pid"
+	done
+	for lane in pha phb; do
+		PHA_LAB_PREFIX=$lane tests/lab/lab down >/dev/null 2>&1
+	done
 }
 
 fuzz() {
@@ -138,7 +178,7 @@ fuzz() {
 	done
 }
 
-trap 'tests/lab/lab down >/dev/null 2>&1' EXIT
+trap clean_up EXIT
 trap 'exit 1' INT TERM
 deploy/install-packages.sh || exit 1
 mkdir -p $logs
@@ -150,32 +190,23 @@ if step build-dev build dev && step build-release build release "${released[@]}"
 		step format format
 		unit_tests
 	fi
-	# The model's search takes a core for a minute; the scripts mostly wait.
-	model=docs/model/check.sh
-	model_start=$SECONDS
-	model_pid=
-	if wanted $model; then
-		nice -n 19 "$BASH" -c "$(declare -f run); logs=$logs run $model 300" &
-		model_pid=$!
+	# The model's search takes a core for a minute, beside the scripts.
+	if wanted docs/model/check.sh; then
+		begin docs/model/check.sh 300 ""
+		renice -n 19 $! >/dev/null
 	fi
 	for test in tests/config/test-*.sh tests/lab/test-*.sh; do
 		script "$test" 300
-		if [ -n "$model_pid" ] && ! kill -0 $model_pid 2>/dev/null; then
-			wait $model_pid
-			tally $model $? $((SECONDS - model_start))
-			model_pid=
-		fi
 	done
-	if [ -n "$model_pid" ]; then
-		wait $model_pid
-		tally $model $? $((SECONDS - model_start))
-	fi
+	finish_all
 	if [ -n "$full" ]; then
 		[[ test_takeover != *$pattern* ]] || step takeover-10000 build/tests/unit/test_takeover 10000
 		fuzz
+		lanes=(pha) # their figures want the machine for themselves
 		for test in tests/lab/long-*.sh; do
 			FULL=1 script "$test" 14400
 		done
+		finish_all
 	fi
 fi
 echo "in $((SECONDS - begin)) s; logs in $logs"
