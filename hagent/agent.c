@@ -407,7 +407,8 @@ init_parts(struct agent *a)
 	if (sig_init(&a->term, a->loop, SIGTERM, stop_cb, a) < 0 ||
 	    sig_init(&a->interrupt, a->loop, SIGINT, stop_cb, a) < 0)
 		return hagent_fail("signals: %s", strerror(errno)), -1;
-	if (open_fifo(a) < 0 || agent_replica_init(a) < 0 || agent_commands_init(a) < 0)
+	if (open_fifo(a) < 0 || agent_replica_init(a) < 0 || agent_deep_init(a) < 0 ||
+	    agent_commands_init(a) < 0)
 		return -1;
 	agent_files_init(a);
 	agent_health_init(a);
@@ -459,6 +460,7 @@ agent_fini(struct agent *a)
 {
 	if (a->loop) {
 		agent_health_fini(a);
+		agent_deep_fini(a);
 		agent_files_fini(a);
 		agent_move_fini(a);
 		agent_take_fini(a);

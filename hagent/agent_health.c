@@ -183,6 +183,7 @@ look(struct agent *a)
 	f->journal_failing = a->journal.failing;
 	f->peer_heard = peer_fresh(&a->peer, loop_now_ms(a->loop));
 	f->replica = agent_replica_trouble(a);
+	agent_deep_look(a);
 }
 
 /* ---- the verdict ---- */
@@ -289,7 +290,9 @@ decide(struct agent *a)
 	if (a->epoch_yield_ms != 0 && now_ms - a->epoch_yield_ms < YIELD_MIN_MS) {
 		say(a, true, "the peer is active under a higher epoch");
 	} else if (yield) {
-		if (a->health.fault != HEALTH_SOFT || !agent_move_for_fault(a, agent_worst(a)))
+		/* A daemon whose workers hang cannot give its sessions away. */
+		if (a->health.fault != HEALTH_SOFT || a->facts.deep_dead ||
+		    !agent_move_for_fault(a, agent_worst(a)))
 			say(a, true, agent_worst(a));
 	} else if (flap->state == FLAP_HELD) {
 		say(a, true, agent_flap_text(a));

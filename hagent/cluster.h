@@ -164,6 +164,8 @@ struct cluster {
 	struct {
 		unsigned pptpd_timeout_ms, failures, moves_per_10_minutes;
 		unsigned hold_down_s, hold_down_max_s, ride_out_s;
+		bool deep_check;
+		unsigned deep_check_timeout_ms;
 	} health;
 	struct {
 		unsigned peer_loss;                   /* enum cluster_peer_loss */

@@ -56,7 +56,12 @@ enum {
 #define HAGENT_STANDING          HAGENT_RUN "/standing" /* what is added to the VRRP priority */
 #define HAGENT_CONNTRACKD_SOCKET HAGENT_RUN "/conntrackd.sock"
 #define HAGENT_CONNTRACKD_LOCK   HAGENT_RUN "/conntrackd.lock"
-#define HAGENT_SSHD_PID          HAGENT_RUN "/sshd.pid"
+/* of a drill: what was seen here, when this node was cut off, what its guardian did */
+#define HAGENT_DRILL_WATCH HAGENT_RUN "/drill-watch"
+#define HAGENT_DRILL_CUT   HAGENT_RUN "/drill-cut"
+#define HAGENT_DRILL_GUARD HAGENT_RUN "/drill-guard"
+#define HAGENT_DRILL_LOCK  HAGENT_RUN "/drill-guard.lock"
+#define HAGENT_SSHD_PID    HAGENT_RUN "/sshd.pid"
 
 #define HAGENT_STATE      "/var/lib/pptp-ha"
 #define HAGENT_EPOCH      HAGENT_STATE "/epoch"
@@ -66,6 +71,7 @@ enum {
 #define HAGENT_GENERATION HAGENT_STATE "/generation"
 #define HAGENT_STAGING    HAGENT_STATE "/staging"
 #define HAGENT_AUDIT      HAGENT_STATE "/audit.log"
+#define HAGENT_DRILLS     HAGENT_STATE "/drills"
 #define HAGENT_CONFLICT   HAGENT_STATE "/conflict"
 
 /* The name of keepalived's one instance, as its notify lines say it. */

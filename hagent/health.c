@@ -66,6 +66,12 @@ judge_daemon(const struct health_facts *f, unsigned failures, struct health *h)
 		problem(h, HEALTH_HARD, "no-tun", "restart pptpd", "pptpd's tunnel device is gone");
 	if (f->gre == 0)
 		problem(h, HEALTH_HARD, "no-gre", "restart pptpd", "pptpd has no GRE socket open");
+	if (f->deep != NULL && f->deep_dead)
+		problem(h, HEALTH_SOFT, "deep-check",
+		    "restart pptpd, after the sessions have moved; see its log", "%s", f->deep);
+	else if (f->deep != NULL)
+		problem(h, HEALTH_NOTE, "deep-check-unsure",
+		    "look at the load of this gateway, and at pptpd's log", "%s", f->deep);
 	if (f->pptpd_files_free >= 0 && f->pptpd_files_free < FILES_MIN)
 		problem(h, HEALTH_SOFT, "pptpd-files",
 		    "raise limits { sessions } in cluster.conf, render, restart pptpd",
