@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "hagent/agent.h"
+#include "hagent/cluster_json.h"
 #include "sync/conntrackd.h"
 
 #define ASK_MS        500   /* how long pptpd may take */
@@ -149,6 +150,7 @@ run_status(struct answer_request *r, json_t *args, void *arg)
 	o = agent_status_json(s->agent);
 	json_object_set_new(o, "set", s->set ? json_incref(s->set) : json_null());
 	json_object_set_new(o, "now", json_string(at));
+	json_object_set_new(o, "pair", cluster_json(s->agent->cluster));
 	answer_ok(r, o);
 }
 
