@@ -11,7 +11,7 @@ import subprocess
 import time
 
 from gateway import ask_daemon, engine_of, start_gateway, vrrp_child_of
-from net import (GATEWAYS, PORTS, SWITCHES, LabError, alive, exec_records, family, in_ns, ip,
+from net import (GATEWAYS, PORTS, SWITCHES, LabError, alive, exec_records, family, ip,
                  make_node, node_procs, ns, ns_exists, remove_node, root, signal_all, wait_gone)
 
 
@@ -122,6 +122,26 @@ def link_fault(switch):
     return fail, lambda state, node: ip(switch, f"link set {node} up")
 
 
+class Switch:
+    """A `bridge` that runs already, so that what it is told holds at once: all switches act together."""
+
+    def __init__(self, name):
+        self.name = name
+        self.p = subprocess.Popen(["ip", "netns", "exec", ns(name), "bridge", "-batch", "-"], text=True,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.say("link show\n")
+        self.p.stdout.readline()
+
+    def say(self, lines):
+        self.p.stdin.write(lines)
+        self.p.stdin.flush()
+
+    def end(self):
+        said, _ = self.p.communicate()
+        if self.p.returncode != 0:
+            raise LabError(f"switch {self.name}: {said.strip()}")
+
+
 def isolate(state, _node=None):
     """Isolated bridge ports reach every port but each other: gw1 and gw2 lose sight of each other.
 
@@ -129,14 +149,15 @@ def isolate(state, _node=None):
     """
     cut = {method for faults in state["faults"].values() for method in faults}
     on = "on" if cut & {"partition", "split"} else "off"
+    switches = [Switch(name) for name in SWITCHES]
     acts(state)
     for node in ("gw2", "client2"):
         if ns_exists(node):
             ip("wan", f"link set {node} master {'br1' if 'split' in cut else 'br0'}")
-    for switch in SWITCHES:
-        for node in GATEWAYS:
-            if ns_exists(node):
-                in_ns(switch, "bridge", "link", "set", "dev", node, "isolated", on)
+    for switch in switches:
+        switch.say("".join(f"link set dev {node} isolated {on}\n" for node in GATEWAYS if ns_exists(node)))
+    for switch in switches:
+        switch.end()
 
 
 def kill_one(name):
