@@ -267,12 +267,16 @@ def start_agent(state, node):
 
 
 def start_keepalived(state, node):
-    """In our own namespaces: it enters the node's itself, or track_process would not work."""
+    """In our own namespaces: it enters the node's itself, or track_process would not work.
+
+    Where nobody listens to syslog each of its lines goes to the console instead, which takes 2 ms and
+    more: twelve of them lie between its decision to be MASTER and its word to the agent.
+    """
     pids = f"{run_folder(node)}/keepalived"
     os.makedirs(pids, exist_ok=True)
     # One that was killed leaves these, and the numbers in them may be others' by now.
     forget(f"{pids}/keepalived.pid", f"{pids}/vrrp.pid")
-    p = start(state, node, "keepalived", "chrt", "--rr", "10", "keepalived", "-n", "-P", "-l", "-D",
+    p = start(state, node, "keepalived", "chrt", "--rr", "10", "keepalived", "-n", "-P", "-l", "-G", "-D",
               "-s", ns(node), "-f", f"{root(node)}/etc/pptp-ha/keepalived.conf",
               "-p", f"{pids}/keepalived.pid", "-r", f"{pids}/vrrp.pid", inside=False)
     wait_until(node, "keepalived", lambda: vrrp_child_of(state, node) is not None, process=p)
