@@ -259,6 +259,17 @@ put_bogons(struct vars *vars, const struct cluster *c)
 	put_stream(vars, "NOT_BOGONS", write_nets, &not_bogons);
 }
 
+/* Who may dial; the other gateway does, to see whether this one serves. */
+static void
+put_clients(struct vars *vars, const struct cluster *c, const struct cluster_node *peer)
+{
+	struct cluster_nets clients = c->clients;
+
+	if (clients.n < CLUSTER_NETS)
+		clients.v[clients.n++] = (struct cluster_net){peer->wan, 32};
+	put_stream(vars, "CLIENTS", write_nets, &clients);
+}
+
 static void
 put_addresses(struct vars *vars, const struct cluster *c, const struct cluster_node *us)
 {
@@ -277,7 +288,7 @@ put_addresses(struct vars *vars, const struct cluster *c, const struct cluster_n
 	put_ip(vars, "PEER_SYNC", peer->sync);
 	put_own(vars, c);
 	put_bogons(vars, c);
-	put_stream(vars, "CLIENTS", write_nets, &c->clients);
+	put_clients(vars, c, peer);
 }
 
 static void
