@@ -118,7 +118,7 @@ fi
 # --- installation -------------------------------------------------------------------------------
 check "cmake --install" env DESTDIR="$scratch/installed" cmake --install "$build" --prefix /usr
 for path in sbin/pptpd sbin/hagent lib/sysusers.d/pptp-ha.conf lib/tmpfiles.d/pptp-ha.conf \
-	share/man/man8/pptpd.8 share/man/man8/hagent.8 share/man/man5/pptpd.conf.5 share/man/man5/cluster.conf.5 \
+	share/man/man8/pptpd.8 share/man/man8/hagent.8 share/man/man5/pptpd.conf.5 share/man/man5/cluster.conf.5 share/bash-completion/completions/hagent \
 	$(cd "$units" && find . -name '*.service' ! -name wrong.service -o -name '*.target' -o -name '*.conf' | sed 's|^\.|lib/systemd/system|'); do
 	check "installs /usr/$path" test -s "$scratch/installed/usr/$path"
 done
