@@ -134,6 +134,17 @@ is_prohibited(unsigned code)
 	return code == 9 || code == 10 || code == 13;
 }
 
+static const char *
+icmp_name(unsigned code)
+{
+	static const char *const names[] = {
+	    "network unreachable", "host unreachable", "protocol unreachable", "port unreachable"};
+
+	if (is_prohibited(code))
+		return "administratively prohibited";
+	return code < sizeof(names) / sizeof(names[0]) ? names[code] : "unreachable";
+}
+
 /* A final word about GRE ends a set-up; a session that is up may have been meant by a liar. */
 void
 pptp_client_icmp(struct pptp_client *c, bool about_gre, unsigned code, uint32_t from, unsigned mtu)
@@ -153,7 +164,7 @@ pptp_client_icmp(struct pptp_client *c, bool about_gre, unsigned code, uint32_t 
 	c->seen.icmp_gre = true;
 	if (c->fsm.state != CLIENT_LINK || c->seen.answered)
 		return;
-	client_note(c, PPTP_WHY_GRE_REFUSED, "ICMP unreachable, code %u", code);
+	client_note(c, PPTP_WHY_GRE_REFUSED, "%s", icmp_name(code));
 	fsm_event(&c->fsm, CLIENT_EV_FAIL, c, NULL);
 }
 

@@ -76,10 +76,18 @@ link_finished(void *arg, enum ppp_cause cause, const char *detail)
 	struct pptp_client *c = arg;
 	enum pptp_why why = client_why_link(c, cause);
 
-	client_note(c, why, "%s",
-	    why == PPTP_WHY_AUTH_METHOD                          ? c->seen.method
-	    : cause == PPP_CAUSE_PEER && c->seen.said[0] != '\0' ? c->seen.said
-								 : detail);
+	if (why == PPTP_WHY_AUTH_METHOD)
+		client_note(c, why, "%s", c->seen.method);
+	else if (why == PPTP_WHY_MPPE_WEAK)
+		client_note(c, why, "%s%s%s%s", c->seen.ccp_bits & 0x20 ? "40 bits" : "",
+		    c->seen.ccp_bits & 0x80 ? " 56 bits" : "",
+		    c->seen.ccp_bits & 0x40 ? " 128 bits" : "",
+		    c->seen.ccp_bits & 0x01000000 ? "" : ", stateful");
+	else if (c->seen.chap_error != 0)
+		client_note(c, why, "error %u", c->seen.chap_error);
+	else
+		client_note(c, why, "%s",
+		    cause == PPP_CAUSE_PEER && c->seen.said[0] != '\0' ? c->seen.said : detail);
 	fsm_event(&c->fsm, CLIENT_EV_FINISHED, c, NULL);
 }
 

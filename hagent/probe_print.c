@@ -64,9 +64,9 @@ print_steps(const json_t *r)
 }
 
 static void
-print_pings(const json_t *r)
+print_ping(const json_t *r)
 {
-	const json_t *ping = json_object_get(r, "ping"), *held = json_object_get(r, "held");
+	const json_t *ping = json_object_get(r, "ping");
 	long long largest = words_number(r, "largest");
 
 	if (words_number(ping, "received") > 0) {
@@ -76,6 +76,13 @@ print_pings(const json_t *r)
 			printf(", packets of %lld bytes pass", largest);
 		putchar('\n');
 	}
+}
+
+static void
+print_held(const json_t *r)
+{
+	const json_t *held = json_object_get(r, "held");
+
 	if (held == NULL)
 		return;
 	printf("  %-8s %9.1f s   %lld pings, %lld lost, longest gap %.1f ms", "held",
@@ -130,8 +137,9 @@ probe_print(const json_t *r)
 		printf(" at %s (%s)", words_text(r, "step"), words_text(r, "why"));
 	printf(", %.1f ms in all\n", ms_of(json_object_get(r, "ms"), "total"));
 	print_steps(r);
-	print_pings(r);
+	print_ping(r);
 	print_targets(r);
+	print_held(r);
 	if (!ok)
 		printf("%s\n", words_text(r, "text"));
 	if (!ok && *words_text(r, "advice"))

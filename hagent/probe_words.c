@@ -89,7 +89,7 @@ static const struct {
 	"yours, its stored password differs from the user's: set it anew"},
     {"mppe-refused", "{server} refuses MPPE, the encryption.",
 	"set require-mppe-128 in the server's options.pptpd; on poptop: modprobe ppp_mppe"},
-    {"mppe-weak", "{server} offers MPPE, but not with 128 bits and stateless: {detail}.",
+    {"mppe-weak", "{server} offers MPPE, but not with 128 bits and stateless: {detail} only.",
 	"set require-mppe-128 and nomppe-stateful in the server's options.pptpd"},
     {"mppe-silent", "{server} does not answer about encryption (CCP).",
 	"look at the server's log; on poptop: modprobe ppp_mppe"},
