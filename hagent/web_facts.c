@@ -346,6 +346,8 @@ web_facts_put(FILE *f, const struct web_parts *p)
 	if (!s)
 		return;
 	web_gateways(p->view, g);
+	if (p->view->trouble)
+		fputs("<p class=\"stale\">This is what was last known.</p>\n", f);
 	fputs("<table class=\"facts\">\n<thead><tr><td></td><th scope=\"col\">", f);
 	html_put(f, g[0].name);
 	fputs("</th><th scope=\"col\">", f);

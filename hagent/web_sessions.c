@@ -169,7 +169,9 @@ put_summary(FILE *f, const struct web_view *v, long shown, long matched, long to
 	} else {
 		fputs(matched == 1 ? " session" : " sessions", f);
 	}
-	if (json_is_false(json_object_get(v->sessions, "complete")))
+	if (v->trouble)
+		fputs(", as last known", f);
+	else if (json_is_false(json_object_get(v->sessions, "complete")))
 		fputs(" (still reading)", f);
 	fputs("</p>\n", f);
 }

@@ -19,7 +19,7 @@ class Failure(Exception):
 class Browser:
     """One tab. Every wait has a limit, so that a page that hangs is a failure and no hang of the test."""
 
-    def __init__(self, program="chromium", limit_s=20, arguments=()):
+    def __init__(self, command=("chromium",), limit_s=20):
         self.limit_s = limit_s
         self.folder = tempfile.mkdtemp(prefix="browser-")
         ours_in, theirs_out = os.pipe()
@@ -31,10 +31,10 @@ class Browser:
         self.session = None
         # The descriptors must be 3 and 4 in the child; the shell puts them there.
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", 'exec "$@" 3<&%d 4>&%d' % (theirs_in, theirs_out), "sh", program,
+            ["/bin/sh", "-c", 'exec "$@" 3<&%d 4>&%d' % (theirs_in, theirs_out), "sh", *command,
              "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe",
              "--disable-background-networking", "--no-first-run", "--user-data-dir=" + self.folder,
-             *arguments, "about:blank"],
+             "about:blank"],
             pass_fds=(theirs_in, theirs_out), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
         os.close(theirs_in)
@@ -88,6 +88,7 @@ class Browser:
                 return answer["result"]
             if "method" in answer:
                 self.events.append(answer)
+                del self.events[:-5000]
 
     def wait_for(self, question, what="it"):
         """Asks until the answer is true, and returns it."""
@@ -158,6 +159,14 @@ class Browser:
                             clip={"x": 0, "y": top, "width": shape["width"], "height": height, "scale": 1})
         with open(path, "wb") as f:
             f.write(base64.b64decode(picture["data"]))
+
+    @property
+    def asked(self):
+        """The addresses of everything that was fetched since forget()."""
+        return [e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"]
+
+    def forget(self):
+        self.events = []
 
     def complaints(self):
         """What the page's scripts or the browser complained about so far: errors, refused resources."""

@@ -345,7 +345,8 @@ test_agent_silent(void **state)
 	f->view.trouble = "the agent has not answered for 12 s";
 	expect(&f->view,
 	    SAYS("<title>Unknown", "<h1>Unknown</h1>", "has not answered for 12 s",
-		"systemctl restart hagent", "clients: unknown", "last: active"),
+		"systemctl restart hagent", "clients: unknown", "last: active",
+		"what was last known", "sessions, as last known"),
 	    SAYS(
 		"<h1>Safe", "Nothing is wrong", "clients connected", "copy current", "fit</text>"));
 }
