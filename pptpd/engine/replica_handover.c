@@ -169,6 +169,7 @@ replica_give(struct replica *r, uint64_t epoch)
 	TAILQ_FOREACH(c, &r->conns, entry)
 	replica_queue_connection(r, c);
 	replica_pump_records(r);
+	replica_soon(r); /* also where there is nobody to be recorded */
 	return 0;
 }
 

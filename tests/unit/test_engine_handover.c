@@ -70,6 +70,15 @@ move(void)
 	assert_string_equal(handover_of(1).state, "taken");
 }
 
+static void
+test_nobody_is_connected(void **state)
+{
+	in_step_at(0);
+	move();
+	assert_int_equal(gw[1].e.role, ROLE_ACTIVE);
+	assert_int_equal(handover_of(0).sessions + handover_of(0).connections, 0);
+}
+
 /* An Echo-Request of the client's link. */
 static void
 ask(struct client *c, uint8_t id)
@@ -444,6 +453,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(test_no_jump),
+	    TEST(test_nobody_is_connected),
 	    TEST(test_many),
 	    TEST(test_kept_and_handed_on),
 	    TEST(test_control_bytes),
