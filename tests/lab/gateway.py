@@ -22,7 +22,7 @@ from net import (BUILD, GATEWAYS, HERE, PROGRAMS, RUN, TOP, VIP, LabError, alive
 
 # In the order of starting.
 AHEAD = ("nice", "-n", "-10")  # as their units say: clients and servers share this machine
-SERVICES = ("pptpd", "sshd", "conntrackd", "agent", "keepalived")
+SERVICES = ("pptpd", "sshd", "conntrackd", "agent", "keepalived", "web")
 USER = "pptp-ha"
 
 OPTIONS = """name pptpd
@@ -266,6 +266,12 @@ def start_agent(state, node):
     wait_until(node, "agent", lambda: ask_agent(node) is not None, process=p)
 
 
+def start_web(state, node):
+    """Nobody waits for it; a build from before it has none."""
+    if "\n  web " in in_ns(node, program(node, "hagent"), "--help").stdout:
+        start(state, node, "web", program(node, "hagent"), "--node", node, "--root", root(node), "web")
+
+
 def start_keepalived(state, node):
     """In our own namespaces: it enters the node's itself, or track_process would not work.
 
@@ -319,7 +325,7 @@ def revive(state, node):
 
 
 STARTERS = {"pptpd": start_pptpd, "sshd": start_sshd, "conntrackd": start_conntrackd,
-            "agent": start_agent, "keepalived": start_keepalived}
+            "agent": start_agent, "keepalived": start_keepalived, "web": start_web}
 
 
 def start_gateway(state, node):
@@ -331,7 +337,7 @@ def start_gateway(state, node):
 
 UNITS = {"pptpd": "pptpd.service.in", "sshd": "pptp-ha-sshd.service",
          "conntrackd": "conntrackd.service.d/pptp-ha.conf", "agent": "hagent.service.in",
-         "keepalived": "keepalived.service.d/pptp-ha.conf"}
+         "keepalived": "keepalived.service.d/pptp-ha.conf", "web": "hagent-web.service.in"}
 
 
 def stop_hooks(node, name):
