@@ -63,6 +63,26 @@ end_probe() {
 	[ -z "$session_ms" ] || session_ms=$(ms_since "$moment" "$session_ms")
 }
 
+# timed_checks NODE: 10 runs of `hagent check`: "STATUSES MEDIAN SLOWEST", e.g. "0 9 17"
+timed_checks() {
+	# shellcheck disable=SC2016
+	on "$1" bash -c 'for i in 1 2 3 4 5 6 7 8 9 10; do
+			begin=${EPOCHREALTIME/./}
+			hagent --node "$1" --root "$2" check >/dev/null 2>&1
+			statuses="$statuses $?"
+			all="$all $(((${EPOCHREALTIME/./} - begin) / 1000))"
+		done
+		echo $(printf "%s\n" $statuses | sort -u) $(printf "%s\n" $all | sort -n | sed -n "5p;10p")' - "$1" "$(root "$1")"
+}
+# check_timed NODE STATE STATUS
+check_timed() {
+	local status median worst
+	read -r status median worst < <(timed_checks "$1")
+	check_eq "hagent check with the agent $2: status" "$status" "$3"
+	check "hagent check with the agent $2: within 100 ms" [ "${median:-9999}" -le 100 ]
+	note "figure: hagent check, agent $2: median $median ms, slowest of 10 $worst ms"
+}
+
 # spread NUMBER...: minimum/median/maximum
 spread() {
 	printf '%s\n' "$@" | sort -n | awk '{ v[NR] = $1 } END { printf "%s/%s/%s\n", v[1], v[int((NR + 1) / 2)], v[NR] }'
