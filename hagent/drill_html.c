@@ -38,6 +38,14 @@ mood(const json_t *report)
 						: "note";
 }
 
+static const char *
+mark_of(const json_t *report)
+{
+	const char *m = mood(report);
+
+	return strcmp(m, "ok") == 0 ? "\u2713" : strcmp(m, "bad") == 0 ? "\u2717" : "!";
+}
+
 static void
 put_head(FILE *f, const json_t *report)
 {
@@ -46,7 +54,7 @@ put_head(FILE *f, const json_t *report)
 
 	fprintf(f, "<header class=\"%s\"><h1>Drill ", mood(report));
 	html_member(f, report, "name", "?");
-	fputs(": <strong>", f);
+	fprintf(f, ": <strong>%s ", mark_of(report));
 	html_member(f, report, "verdict", "?");
 	fputs("</strong></h1>\n<p class=\"why\">", f);
 	html_member(f, report, "why", "");
@@ -102,7 +110,7 @@ put_figures(FILE *f, const json_t *report)
 	figure(f, "noticed after", json_object_get(report, "detection_ms"), " ms");
 	figure(f, "transition", json_object_get(report, "ms"), " ms");
 	figure(f, "data again after", json_object_get(report, "resumed_ms"), " ms");
-	figure(f, "packets of clients lost", json_object_get(p, "missing"), "");
+	figure(f, "packets missing", json_object_get(p, "missing"), "");
 	fputs("</div></section>\n", f);
 }
 
@@ -114,9 +122,10 @@ put_limits(FILE *f, const json_t *report)
 
 	if (json_array_size(list) == 0)
 		return;
-	fputs(
-	    "<section class=\"card\"><h2>Limits</h2>\n<table class=\"limits\">"
-	    "<thead><tr><th>limit</th><th>at most</th><th>seen</th><th></th></tr></thead><tbody>\n",
+	fputs("<section class=\"card\"><h2>Limits</h2>\n<table class=\"limits\">"
+	      "<thead><tr><th scope=\"col\">limit</th><th scope=\"col\" class=\"n\">at most</th>"
+	      "<th scope=\"col\" class=\"n\">seen</th><th scope=\"col\">verdict</th></tr></thead>"
+	      "<tbody>\n",
 	    f);
 	json_array_foreach(list, i, o)
 	{
@@ -129,7 +138,7 @@ put_limits(FILE *f, const json_t *report)
 		put_number(f, json_object_get(o, "seen"), " ");
 		html_member(f, o, "unit", "");
 		fprintf(f, "</td><td class=\"%s\">%s</td></tr>\n", words_is(o, "ok") ? "ok" : "bad",
-		    words_is(o, "ok") ? "ok" : "exceeded");
+		    words_is(o, "ok") ? "\u2713 kept" : "\u2717 exceeded");
 	}
 	fputs("</tbody></table></section>\n", f);
 }
@@ -149,11 +158,12 @@ put_table(FILE *f, const char *title, const char *class, const json_t *list,
 	if (json_array_size(list) == 0)
 		return;
 	fprintf(f,
-	    "<section class=\"card\"><h2>%s</h2>\n<div class=\"scroll\"><table class=\"%s\">"
-	    "<thead><tr>",
-	    title, class);
+	    "<section class=\"card\"><h2>%s</h2>\n<div class=\"scroll\" tabindex=\"0\" "
+	    "role=\"group\" aria-label=\"%s\"><table class=\"%s\"><thead><tr>",
+	    title, title, class);
 	for (size_t k = 0; k < n; k++)
-		fprintf(f, "<th>%s</th>", columns[k].title);
+		fprintf(f, "<th scope=\"col\"%s>%s</th>", columns[k].number ? " class=\"n\"" : "",
+		    columns[k].title);
 	fputs("</tr></thead><tbody>\n", f);
 	json_array_foreach(list, i, o)
 	{

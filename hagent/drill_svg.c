@@ -83,6 +83,8 @@ put_ticks(FILE *f, const struct view *v, double top, double bottom)
 	for (double ms = (double)(long)(v->from_ms / step) * step; ms <= v->to_ms; ms += step) {
 		double x = x_of(v, ms);
 
+		if (x > WIDTH - RIGHT - 10) /* its words would be cut off */
+			break;
 		fprintf(f,
 		    "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.0f\" y2=\"%.0f\"/>"
 		    "<text class=\"tick\" x=\"%.1f\" y=\"%.0f\">%.0f ms</text>\n",
@@ -144,6 +146,7 @@ put_bars(
 	json_array_foreach(list, i, o)
 	{
 		double at = real_of(o, "at_ms", 0), ms = real_of(o, "ms", 0), x = x_of(v, at);
+		bool failed = strcmp(words_text(o, "result"), "ok") != 0;
 
 		if (strcmp(words_text(o, "node"), node) != 0 || at > v->to_ms ||
 		    at + ms < v->from_ms || shown++ == BARS)
@@ -151,15 +154,14 @@ put_bars(
 		fprintf(f,
 		    "<rect class=\"step gateway%d %s\" x=\"%.1f\" y=\"%.0f\" width=\"%.1f\" "
 		    "height=\"%d\"><title>",
-		    which, strcmp(words_text(o, "result"), "ok") == 0 ? "ok" : "bad", x, top,
-		    larger(x_of(v, at + ms) - x, 2), BAR - 4);
+		    which, failed ? "bad" : "ok", x, top, larger(x_of(v, at + ms) - x, 2), BAR - 4);
 		html_put(f, words_text(o, "step"));
 		fprintf(f, " %.0f ms</title></rect>", ms);
-		fprintf(f, "<text class=\"name\" x=\"%.1f\" y=\"%.0f\" text-anchor=\"%s\">",
-		    x < WIDTH * 2.0 / 3 ? x_of(v, at + ms) + 5 : x - 5, top + BAR - 5,
-		    x < WIDTH * 2.0 / 3 ? "start" : "end");
+		fprintf(f, "<text class=\"name%s\" x=\"%.1f\" y=\"%.0f\" text-anchor=\"%s\">",
+		    failed ? " bad" : "", x < WIDTH * 2.0 / 3 ? x_of(v, at + ms) + 5 : x - 5,
+		    top + BAR - 5, x < WIDTH * 2.0 / 3 ? "start" : "end");
 		html_put(f, words_text(o, "step"));
-		fprintf(f, " %.0f</text>\n", ms);
+		fprintf(f, " %.0f%s</text>\n", ms, failed ? " \u2717" : "");
 		top += BAR;
 	}
 	return top + 6;
@@ -178,6 +180,19 @@ mark(FILE *f, const struct view *v, const json_t *at, const char *class, const c
 	    "<line class=\"mark %s\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%.0f\"/>"
 	    "<text class=\"mark %s\" x=\"%.1f\" y=\"%d\">%s</text>\n",
 	    class, x, x, 8 + 12 * row, bottom, class, x + 4, 14 + 12 * row, label);
+}
+
+/* Below the rest, so that they cross no words. */
+static void
+put_marks(FILE *f, const struct view *v, const json_t *report, double bottom)
+{
+	bool planned = strcmp(words_text(report, "kind"), "planned") == 0;
+	json_t *zero = json_integer(0);
+
+	mark(f, v, zero, "fault", planned ? "asked" : "fault", bottom, 0);
+	mark(f, v, json_object_get(report, "detection_ms"), "noticed", "noticed", bottom, 1);
+	mark(f, v, json_object_get(report, "resumed_ms"), "again", "data again", bottom, 2);
+	json_decref(zero);
 }
 
 static unsigned
@@ -210,22 +225,18 @@ drill_svg_timeline(FILE *f, const json_t *report)
 	bottom = top + 2 * (LANE + 12) + 12 +
 		 BAR * (steps_of(&v, report, from) + steps_of(&v, report, to));
 	fprintf(f,
-	    "<section class=\"card\"><h2>The failover in time</h2>\n<div class=\"scroll\"><svg "
+	    "<section class=\"card\"><h2>The failover in time</h2>\n<div class=\"scroll\" "
+	    "tabindex=\"0\" role=\"group\" aria-label=\"Time line\"><svg "
 	    "class=\"timeline\" viewBox=\"0 0 %d %.0f\" role=\"img\" aria-label=\"Packets to "
 	    "clients "
 	    "of both gateways, and the steps of the failover\">\n",
 	    WIDTH, bottom + 20);
 	put_ticks(f, &v, 30, bottom);
+	put_marks(f, &v, report, bottom);
 	put_lane(f, &v, report, from, top, 1);
 	top = put_bars(f, &v, report, from, top + LANE + 6, 1);
 	put_lane(f, &v, report, to, top, 2);
 	put_bars(f, &v, report, to, top + LANE + 6, 2);
-	json_t *zero = json_integer(0);
-	mark(f, &v, zero, "fault",
-	    strcmp(words_text(report, "kind"), "planned") == 0 ? "asked" : "fault", bottom, 0);
-	json_decref(zero);
-	mark(f, &v, json_object_get(report, "detection_ms"), "noticed", "noticed", bottom, 1);
-	mark(f, &v, json_object_get(report, "resumed_ms"), "again", "data again", bottom, 2);
 	fputs("</svg></div>\n<p class=\"caption\">Packets to clients from each gateway, and the "
 	      "steps "
 	      "with their milliseconds.</p></section>\n",
@@ -288,7 +299,8 @@ drill_svg_trend(FILE *f, const json_t *report, const json_t *past)
 	fprintf(f,
 	    "<section class=\"card\"><h2>Longest gap of the last %zu drills of this "
 	    "kind</h2>\n<div "
-	    "class=\"scroll\"><svg class=\"trend\" viewBox=\"0 0 %d 160\" role=\"img\" "
+	    "class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Trend\"><svg "
+	    "class=\"trend\" viewBox=\"0 0 %d 160\" role=\"img\" "
 	    "aria-label=\"Trend of the longest gap\">\n",
 	    n, WIDTH);
 	fprintf(f,
