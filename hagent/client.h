@@ -51,6 +51,7 @@ enum pptp_why {
 	PPTP_WHY_START_REFUSED,  /* result code in detail */
 	PPTP_WHY_CALL_REFUSED,   /* result code in detail */
 	PPTP_WHY_CALL_CLEARED,   /* Call-Disconnect-Notify */
+	PPTP_WHY_NO_LINK,        /* it took the call and hung up at once, without any GRE */
 	PPTP_WHY_GRE_FILTERED,   /* not one GRE packet came */
 	PPTP_WHY_GRE_ONE_WAY,    /* GRE comes, ours does not arrive there */
 	PPTP_WHY_GRE_REFUSED,    /* ICMP: protocol unreachable, prohibited */

@@ -32,6 +32,7 @@ enum {
 #define MPPE_STATELESS 0x01000000u
 #define MPPE_128       0x00000040u
 #define CHAP_MS_V2     0x81
+#define AT_ONCE_US     2500000
 
 static const char *const why_names[PPTP_WHY_MAX] = {
     [PPTP_WHY_NONE] = "none",
@@ -49,6 +50,7 @@ static const char *const why_names[PPTP_WHY_MAX] = {
     [PPTP_WHY_START_REFUSED] = "start-refused",
     [PPTP_WHY_CALL_REFUSED] = "call-refused",
     [PPTP_WHY_CALL_CLEARED] = "call-cleared",
+    [PPTP_WHY_NO_LINK] = "no-link",
     [PPTP_WHY_GRE_FILTERED] = "gre-filtered",
     [PPTP_WHY_GRE_ONE_WAY] = "gre-one-way",
     [PPTP_WHY_GRE_REFUSED] = "gre-refused",
@@ -279,6 +281,19 @@ client_why_cut(const struct pptp_client *c, int error)
 	}
 }
 
+/*
+ * Sooner than a PPP that hears nothing gives up: it never began to speak. What took longer without
+ * any GRE is a filter's work.
+ */
+static bool
+hung_up_at_once(const struct pptp_client *c)
+{
+	uint64_t called_us = c->s.done_us[PPTP_STEP_CALL];
+
+	return c->n.gre_received == 0 && !c->seen.icmp_gre &&
+	       client_now_us(c) - called_us < AT_ONCE_US;
+}
+
 /* The text in a Terminate-Request is a help, no proof; that and the hang-up come in any order. */
 enum pptp_why
 client_why_terminated(const struct pptp_client *c, enum pptp_why otherwise)
@@ -289,6 +304,8 @@ client_why_terminated(const struct pptp_client *c, enum pptp_why otherwise)
 		return otherwise;
 	if (e->chap_error != 0)
 		return e->chap_error == ERROR_PASSWORD ? PPTP_WHY_PASSWORD : PPTP_WHY_ACCOUNT;
+	if (c->s.step == PPTP_STEP_LCP && hung_up_at_once(c))
+		return PPTP_WHY_NO_LINK;
 	if (c->s.step == PPTP_STEP_LCP)
 		return why_no_lcp(c) == PPTP_WHY_LCP ? otherwise : why_no_lcp(c);
 	if (c->s.step == PPTP_STEP_AUTH)

@@ -18,7 +18,8 @@
 #define SMALL       56
 #define HEADERS     28
 #define LEAST_MTU   576
-#define LARGE_MS    700
+#define LARGE_MS    700 /* at most; less where answers come soon */
+#define LARGE_MIN   200
 #define LARGE_TRIES 2
 #define HOLD_MS     100
 #define LATE_MS     1000
@@ -135,16 +136,25 @@ no_answer(struct probe *p)
 	}
 }
 
-/* The size of an IP packet in the middle of what may pass, a multiple of 4. */
+/* How long an answer is waited for, from how long the small one took. */
+static unsigned
+patience_ms(const struct probe *p)
+{
+	uint64_t ms = 100 + p->ping.rtt_min_us / 1000 * 8;
+
+	return ms < LARGE_MIN ? LARGE_MIN : ms > LARGE_MS ? LARGE_MS : (unsigned)ms;
+}
+
 static void
 try_size(struct probe *p, unsigned size)
 {
+	unsigned wait_ms = patience_ms(p);
+
 	p->large_size = size;
-	p->large_tries = 1;
 	client_ping_init(
-	    &p->large, p->loop, p->client, p->now_us, p->target, LARGE_MS, size - HEADERS);
+	    &p->large, p->loop, p->client, p->now_us, p->target, wait_ms, size - HEADERS);
 	client_ping_start(&p->large);
-	timer_set(&p->timer, LARGE_MS * LARGE_TRIES);
+	timer_set(&p->timer, wait_ms * LARGE_TRIES);
 }
 
 static void

@@ -27,7 +27,7 @@ struct probe {
 	struct client_ping ping, large, held;
 	struct client_ping unanswered; /* what ping was before the server's end was asked */
 	bool asked_server;
-	unsigned mtu, passes, fails, large_size, large_tries;
+	unsigned mtu, passes, fails, large_size;
 	struct probe_targets *targets;
 	struct probe_http *http;
 	uint64_t begin_us, hold_us, lost_us, end_us;

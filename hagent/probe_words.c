@@ -51,6 +51,9 @@ static const struct {
 	"its log says why; often its limit of sessions or its address pool is exhausted"},
     {"call-cleared", "{server} ended the call in step {step}: {detail}.",
 	"its log says why it hung up"},
+    {"no-link", "{server} took the call and hung up at once, before a single GRE packet.",
+	"its PPP program did not start: its log says why (an unknown option, a missing secrets "
+	"file; on poptop also /dev/ppp and the module ppp_mppe)"},
     {"gre-filtered",
 	"The control connection works, but not one GRE packet came from {server} in {seconds} s.",
 	NAT_ADVICE},

@@ -349,7 +349,7 @@ static const struct {
     ROW("no GRE to there", "lcp", "gre-one-way", .deaf_gre = true),
     ROW("ICMP for GRE", "lcp", "gre-refused", .icmp_gre = 2),
     ROW("another call id", "lcp", "gre-wrong-call", .wrong_call = true),
-    ROW("closes in LCP", "lcp", "gre-filtered", .closes = CLOSE_LINK, .mute_gre = true),
+    ROW("closes in LCP", "lcp", "no-link", .closes = CLOSE_LINK, .mute_gre = true),
     ROW("MS-CHAPv1", "lcp", "auth-method", .edit = edit_mschap_v1),
     ROW("wrong password", "auth", "password", .bad_password = true),
     ROW("account disabled", "auth", "account", .bad_password = true, .edit = edit_account),
