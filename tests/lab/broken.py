@@ -253,6 +253,11 @@ class NoGreSocket(Server):
         pass
 
 
+class NoPpp(Server):
+    def begin_link(self):
+        raise OSError("no PPP")
+
+
 class GreFiltered(Server):
     def begin_link(self):
         pass
@@ -349,8 +354,8 @@ class IpcpMute(Server):
     pass
 
 
-KINDS = (Ssh, Http, Mute, Closes, Resets, RefusesStart, RefusesCall, CallMute, NoGreSocket, GreFiltered,
-         GreOneWay, WrongCall, Pap, Eap, NoAuth, NoChallenge, NoVerdict, WrongPassword, Disabled, FalseServer,
+KINDS = (Ssh, Http, Mute, Closes, Resets, RefusesStart, RefusesCall, CallMute, NoGreSocket, NoPpp,
+         GreFiltered, GreOneWay, WrongCall, Pap, Eap, NoAuth, NoChallenge, NoVerdict, WrongPassword, Disabled, FalseServer,
          RejectsMppe, FortyBits, CcpMute, PoolEmpty, IpcpMute)
 
 

@@ -3,10 +3,10 @@
 #
 # mkimage.sh CACHE uml|qemu
 #
-# Makes a guest that runs pppd, pptp-linux and the tools of the tests on a kernel with PPP and MPPE:
-# CACHE/BACKEND/{kernel,initrd.cpio} and, for User-Mode Linux, umlfix.so. The kernel and busybox come
-# from Debian packages that are only unpacked (and kept in CACHE); every other program is a copy of the
-# one that is installed here, with its libraries.
+# Makes a guest that runs pppd, pptp-linux, poptop and the tools of the tests on a kernel with PPP and
+# MPPE: CACHE/BACKEND/{kernel,initrd.cpio} and, for User-Mode Linux, umlfix.so. The kernel, busybox and
+# poptop come from Debian packages that are only unpacked (and kept in CACHE); every other program is a
+# copy of the one that is installed here, with its libraries.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=$1
@@ -81,8 +81,10 @@ copy_programs() {
 	for applet in $("$root/bin/busybox" --list); do
 		[ "$applet" = busybox ] || ln -sf busybox "$root/bin/$applet"
 	done
-	for program in $programs; do
-		path=$(PATH=/usr/sbin:/usr/bin:/sbin:/bin command -v "$program")
+	dpkg-deb -x "$(package pptpd)" "$work/poptop"
+	for program in $programs pptpd pptpctrl; do
+		path=$(PATH=/usr/sbin:/usr/bin:/sbin:/bin command -v "$program") ||
+			path=$work/poptop/usr/sbin/$program
 		rm -f "$root/bin/$program"
 		cp -L "$path" "$root/usr/sbin/$program"
 		ldd "$path" | awk '/=> \// { print $3 } /^\t\/lib/ { print $1 }'
