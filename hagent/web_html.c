@@ -47,7 +47,7 @@ void
 html_url(FILE *f, const char *s)
 {
 	for (; s && *s; s++) {
-		if (isalnum((unsigned char)*s))
+		if (isalnum((unsigned char)*s) || strchr("-._~", *s))
 			fputc(*s, f);
 		else
 			fprintf(f, "%%%02X", (unsigned char)*s);

@@ -14,7 +14,7 @@
 void html_put(FILE *f, const char *s);
 /* The string member of o, escaped, or `otherwise` if it is missing or empty. */
 void html_member(FILE *f, const json_t *o, const char *name, const char *otherwise);
-/* For an address: what is no letter or digit becomes %XX. */
+/* For an address: what is not unreserved (RFC 3986 §2.3) becomes %XX. */
 void html_url(FILE *f, const char *s);
 
 /* 1 234 567 with narrow spaces that do not break. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "hagent/drill_html.h"
 #include "hagent/safety.h"
 #include "hagent/web.h"
 #include "hagent/web_list.h"
@@ -27,6 +28,7 @@ struct visit {
 	const struct route *route;
 	struct web_query query;
 	char name[WEB_NAME_MAX + 1]; /* of the drill in the path, "" = none */
+	bool as_page;                /* its report is wanted for people */
 };
 
 struct route {
@@ -251,13 +253,25 @@ keep(const struct visit *v)
 	return kept;
 }
 
+/* Steals report. The trend in it is that of the drills of its kind. */
+static void
+reply_report(struct visit *v, json_t *report)
+{
+	const json_t *past = json_object_get(web_data_get(v->web->data, WEB_DRILLS), "drills");
+
+	web_reply(v->request, 200, WEB_REPORT, drill_report_html(report, past));
+	json_decref(report);
+}
+
 static void
 drill_done(void *arg, const json_t *report)
 {
 	struct visit *v = arg;
 	json_t *copy = json_incref((json_t *)(uintptr_t)report);
 
-	if (copy)
+	if (copy && v->as_page)
+		reply_report(v, copy);
+	else if (copy)
 		reply_json(v, 200, copy);
 	else if (errno == ENOENT)
 		web_reply_error(v->request, 404, "not-found", "no drill \"%s\"", v->name);
@@ -277,6 +291,13 @@ run_drill(struct visit *v)
 	web_reply_error(v->request, 503, "busy", "too many ask for drills");
 }
 
+static void
+run_report(struct visit *v)
+{
+	v->as_page = true;
+	run_drill(v);
+}
+
 /* ---- the table ---- */
 
 static const struct route routes[] = {
@@ -293,6 +314,7 @@ static const struct route routes[] = {
     {"/api/journal", false, WEB_NEED(WEB_JOURNAL), run_journal},
     {"/api/drills", false, WEB_NEED(WEB_DRILLS), run_drills},
     {"/api/drills/", true, 0, run_drill},
+    {"/drills/", true, WEB_NEED(WEB_DRILLS), run_report},
 };
 
 static const struct route *

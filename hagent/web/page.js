@@ -116,6 +116,64 @@
 			lost.textContent = "";
 	}
 
+	// ---- the traffic at one moment: the figures come when somebody points at the picture ----
+
+	const SAMPLES = 360, traffic = document.getElementById("traffic");
+	const reading = document.getElementById("reading");
+	let figures = null, figures_at = 0, asking = false;
+
+	async function ask_figures() {
+		if (asking || Date.now() - figures_at < EVERY_MS)
+			return;
+		asking = true;
+		try {
+			figures = await (await fetch("/api/history", {cache: "no-store"})).json();
+			figures_at = Date.now();
+		} catch (error) {
+			figures = null; // the page says itself that nobody answers
+		}
+		asking = false;
+	}
+
+	function in_words(octets) {
+		const units = ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"];
+		let n = octets * 8, i = 0;
+
+		for (; n >= 999.5 && i < units.length - 1; i++)
+			n /= 1000;
+		return n.toFixed(i > 0 && n < 9.95 ? 1 : 0) + " " + units[i];
+	}
+
+	// The newest sample stands at the right edge.
+	function read_off(x) {
+		const list = figures.tx_octets || [], i = list.length - SAMPLES + Math.floor(x * SAMPLES);
+		const s = (list.length - 1 - i) * (figures.step_s || 10);
+		const ago = s < 60 ? s + " s ago" : Math.round(s / 60) + " min ago";
+
+		if (i < 0 || i >= list.length || list[i] === null)
+			return ago + ": not known";
+		return ago + ": to clients " + in_words(list[i]) + ", from clients " + in_words(figures.rx_octets[i] || 0) +
+			", " + (figures.sessions[i] || 0) + " sessions";
+	}
+
+	async function point(event) {
+		const plot = event.target.closest && event.target.closest("svg.plot");
+
+		if (!plot)
+			return;
+		await ask_figures();
+		const place = plot.getBoundingClientRect();
+
+		if (figures && place.width > 0)
+			reading.textContent = read_off(Math.min(0.9999, Math.max(0, (event.clientX - place.left) / place.width)));
+	}
+
+	traffic.addEventListener("pointermove", point);
+	traffic.addEventListener("pointerdown", point);
+	traffic.addEventListener("pointerleave", () => {
+		reading.textContent = "";
+	});
+
 	// ---- what people do ----
 
 	document.addEventListener("click", event => {

@@ -143,6 +143,16 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=spot[0], y=spot[1], button="left", clickCount=1)
 
+    def point(self, selector, part):
+        """Moves the mouse over the element, so far from its left edge (0..1)."""
+        spot = self.run("""(() => {
+            const e = document.querySelector(%s);
+            e.scrollIntoView({block: "center"});
+            const r = e.getBoundingClientRect();
+            return [r.x + r.width * %f, r.y + r.height / 2];
+        })()""" % (json.dumps(selector), part))
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=spot[0], y=spot[1])
+
     def type(self, text):
         self.call("Input.insertText", text=text)
 

@@ -35,6 +35,7 @@ check "130 sessions are up" wait_for 20 sessions gw1 130
 if [[ $parts == *drill* ]]; then
 	agent gw1 drill run planned >"$scratch/drill" 2>&1
 	check_eq "a drill was run" $? 0
+	is_role gw1 "MASTER active vip" || agent gw2 switchover >/dev/null
 	check "gw1 serves again" wait_for 60 settled gw1
 fi
 # shellcheck disable=SC2086

@@ -255,7 +255,7 @@ test_healthy(void **state)
 		"812 clients connected", "copy current", "lag 7 ms", ">active</text>",
 		"VIP 198.51.100.10", "WAN \u2717 down", "sync \u2713", "198.51.100.12",
 		"tcp 192.168.1.20:443", "anna", "5.7\u00a0MB", "61\u00a0s", "at risk</span>",
-		"setting up</span>", "all went on", "/drills/20261121T184500Z%2Dgw1",
+		"setting up</span>", "all went on", "/drills/20261121T184500Z-gw1",
 		"A drill is running", "Last one passed", "97 of 100", "32\u00a0Mbit/s",
 		"64\u00a0Mbit/s"),
 	    SAYS("What to do", "@", "(null)"));
