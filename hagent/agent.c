@@ -397,6 +397,8 @@ init_parts(struct agent *a)
 	agent_move_init(a);
 	agent_take_init(a);
 	agent_maintain_init(a);
+	if (agent_drill_init(a) < 0)
+		return -1;
 	peer_init(&a->peer);
 	timer_init(&a->master_wait, a->loop, master_wait_cb, a);
 	a->pptpd.orders = answer_client_new(a->loop, a->pptpd_socket);
@@ -465,6 +467,7 @@ agent_fini(struct agent *a)
 		agent_move_fini(a);
 		agent_take_fini(a);
 		agent_maintain_fini(a);
+		agent_drill_fini(a);
 		agent_commands_fini(a);
 		agent_replica_fini(a);
 		agent_fence_fini(a);

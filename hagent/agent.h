@@ -18,6 +18,7 @@
  *   agent_move.c      planned moves: giving the sessions and the addresses to the peer
  *   agent_take.c      planned moves: being ready for them
  *   agent_maintain.c  maintenance
+ *   agent_drill.c     drills that are run here; agent_drill_peer.c: those of the peer
  *   agent_commands.c  its sockets; agent_status.c: the one for `hagent web`
  *   agent_counts.c    what it counts
  */
@@ -29,6 +30,7 @@
 #include "common/answer.h"
 #include "common/answer_client.h"
 #include "common/crash.h"
+#include "hagent/agent_drill.h"
 #include "hagent/arp.h"
 #include "hagent/child.h"
 #include "hagent/deep.h"
@@ -341,6 +343,7 @@ struct agent {
 	struct agent_move move;
 	struct agent_take take;
 	struct agent_maintenance maintenance;
+	struct agent_drill drill;
 
 	struct agent_files files;
 	struct answer_server *agent_server, *query_server, *link_server;

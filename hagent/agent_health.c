@@ -140,8 +140,8 @@ look_slowly(struct agent *a)
 static void
 look_at_links(struct agent *a)
 {
-	a->facts.wan = net_running(a->us->wan_if);
-	a->facts.lan = net_running(a->us->lan_if);
+	a->facts.wan = net_running(a->us->wan_if) && !agent_drill_link_down(a, 0);
+	a->facts.lan = net_running(a->us->lan_if) && !agent_drill_link_down(a, 1);
 	a->facts.sync = net_running(a->us->sync_if);
 }
 
@@ -469,6 +469,7 @@ tick_cb(void *arg)
 	keep_epochs_apart(a);
 	reconcile(a);
 	agent_maintain_look(a);
+	agent_drill_look(a);
 }
 
 void

@@ -293,7 +293,7 @@ run_drills(struct answer_request *r, json_t *args, void *arg)
 	struct agent_status *s = arg;
 
 	if (admit(s, r))
-		answer_ok(r, json_pack("{s:[],s:n}", "drills", "running"));
+		answer_ok(r, agent_drills_json(s->agent));
 }
 
 static void
@@ -302,7 +302,7 @@ run_drill(struct answer_request *r, json_t *args, void *arg)
 	struct agent_status *s = arg;
 
 	if (admit(s, r))
-		answer_error(r, "not-found", "no drill of that name");
+		agent_drill_show(r, args, s->agent);
 }
 
 static const struct answer_command rows[] = {

@@ -115,6 +115,7 @@ int cmd_leave(const struct hagent *h, int argc, char **argv);
 int cmd_maintenance(const struct hagent *h, int argc, char **argv);
 int cmd_probe(const struct hagent *h, int argc, char **argv);
 int cmd_kick(const struct hagent *h, int argc, char **argv);
+int cmd_drill(const struct hagent *h, int argc, char **argv);
 
 /* Root before path, malloc'd; exits on ENOMEM. path is absolute. */
 char *hagent_path(const struct hagent *h, const char *path);

@@ -55,6 +55,11 @@ static const struct command commands[] = {
     {"switchover", "[--force]", "move sessions and addresses to the other gateway", cmd_switchover},
     {"maintenance", "on [--force] | off", "stay away from serving while the other gateway can",
 	cmd_maintenance},
+    {"drill",
+	"run [--force] [--json] [--no-wait] [--scheduled] [--abort-at PART] NAME | list [--json] | "
+	"show [--json] [--html] [ID] | abort | watch SECONDS | "
+	"guard ID KIND wan|lan SECONDS PID | drive ID NAME [--scheduled] [--force]",
+	"a failover on purpose: run one, past ones, one report", cmd_drill},
     {"leave", "pptpd | hagent | keepalived",
 	"what a unit runs before its daemon stops: move away if it may be", cmd_leave},
     {"sessions", "[--json]", "who is connected", cmd_sessions},

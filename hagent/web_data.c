@@ -339,7 +339,7 @@ web_data_drill(
 		return false;
 	*w = (struct drill){d, done, arg};
 	if (answer_client_call(
-		d->client, "drill", json_pack("{s:s}", "id", id), ASK_MS, drill_done, w) != 0)
+		d->client, "drill", json_pack("{s:s}", "drill", id), ASK_MS, drill_done, w) != 0)
 		return true;
 	w->done = NULL;
 	return false;
