@@ -79,10 +79,17 @@ control_counters_json(const struct dp_counters *n)
 	    (json_int_t)n->stalls, "filled", (json_int_t)n->filled, "drops", drops);
 }
 
+/* What passed through this gateway: a session that was taken over brings what passed elsewhere. */
 static json_t *
-data_json(const struct dp_counters *n)
+data_json(struct dp_counters *n, const struct engine_stats *st)
 {
-	json_t *o = control_counters_json(n), *drops = json_object();
+	json_t *o, *drops = json_object();
+
+	n->rx_packets -= st->carried.rx_packets;
+	n->rx_octets -= st->carried.rx_octets;
+	n->tx_packets -= st->carried.tx_packets;
+	n->tx_octets -= st->carried.tx_octets;
+	o = control_counters_json(n);
 
 	for (int d = 0; d < DP_DROP_MAX; d++)
 		json_object_set_new(
@@ -165,7 +172,7 @@ control_metrics(struct answer_request *r, json_t *args, void *arg)
 	    json_pack(
 		"{s:i,s:i}", "used", (int)pool_used(e->pool), "size", (int)pool_size(e->pool)));
 	json_object_set_new(o, "totals", totals_json(&e->stats));
-	json_object_set_new(o, "data", data_json(&n));
+	json_object_set_new(o, "data", data_json(&n, &e->stats));
 	json_object_set_new(o, "link", link_json(&sum));
 	json_object_set_new(o, "replica", control_replica_json(e));
 	answer_ok(r, o);

@@ -74,6 +74,9 @@ struct engine_stats {
 	} link;
 	uint64_t control_malformed, control_ignored;
 	uint64_t holes, holes_repaired; /* of continued control connections */
+	struct {                        /* of continued sessions: what passed elsewhere before */
+		uint64_t rx_packets, rx_octets, tx_packets, tx_octets;
+	} carried;
 };
 
 #define ENGINE_BUCKETS 1024 /* control connections by client address */

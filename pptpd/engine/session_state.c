@@ -129,6 +129,16 @@ fill_from(const struct mirror_session *m, uint32_t mark)
 	return mark - (gap < FILL_MAX ? gap : FILL_MAX);
 }
 
+/* Its data path begins with these. */
+static void
+count_carried(struct engine_stats *st, const struct record_accounting *a)
+{
+	st->carried.rx_packets += a->rx_packets;
+	st->carried.rx_octets += a->rx_octets;
+	st->carried.tx_packets += a->tx_packets;
+	st->carried.tx_octets += a->tx_octets;
+}
+
 /* A new data path, without keys. Where the copy is stale it knows nothing of the client's numbers
  * either: the receive side begins with the first that comes. */
 static struct dp_session *
@@ -286,6 +296,7 @@ take_over(
 	s->dp = keyed ? attach(s, m, r, &gate, fill) : attach_unkeyed(s, m, r);
 	if (s->dp == NULL)
 		goto not_owner;
+	count_carried(&s->engine->stats, &r->accounting);
 	if (keyed)
 		open_path(s, &r->ppp);
 	else
