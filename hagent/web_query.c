@@ -67,8 +67,8 @@ decode(const char *s, size_t len, char out[static VALUE_MAX + 1])
 static int
 refuse(char said[static WEB_SAID_MAX], const char *name, const char *got, const char *want)
 {
-	snprintf(
-	    said, WEB_SAID_MAX, "%s: got \"%s\", want %s", name, log_quote(got, strlen(got)), want);
+	snprintf(said, WEB_SAID_MAX, "%.16s: got \"%.100s\", want %.100s", name,
+	    log_quote(got, strlen(got)), want);
 	return -1;
 }
 
