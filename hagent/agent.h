@@ -147,6 +147,7 @@ struct agent_deep {
 	int pidfd, channel;
 	struct io pidfd_io, channel_io;
 	uint64_t again_ms;  /* not before: what failed */
+	uint64_t again_wait_ms;
 	uint64_t wanted_ms; /* since when; 0 = it is not */
 	struct deep_report report;
 	uint64_t heard_ms;           /* when it came; 0 = never */

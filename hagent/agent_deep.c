@@ -27,7 +27,9 @@
 
 #define SETTLE_MS  1000 /* after a transition or a move */
 #define ORDER_MS   2000
-#define AGAIN_MS   2000 /* what failed */
+#define AGAIN_MS   2000 /* what failed; longer each time, */
+#define AGAIN_MAX  60000
+#define ABSENT_MS  30000 /* without a report: people are told */
 #define REPORT_MAX 8192
 
 /* ---- the process ---- */
@@ -74,6 +76,18 @@ stop_check(struct agent *a)
 	let_go(d);
 }
 
+/* The next try of what has failed. */
+static void
+again_later(struct agent *a)
+{
+	struct agent_deep *d = &a->deep;
+
+	d->again_wait_ms = d->again_wait_ms == 0              ? AGAIN_MS
+			   : d->again_wait_ms > AGAIN_MAX / 2 ? AGAIN_MAX
+							      : 2 * d->again_wait_ms;
+	d->again_ms = loop_now_ms(a->loop) + d->again_wait_ms;
+}
+
 static void
 take_report(struct agent *a)
 {
@@ -82,8 +96,10 @@ take_report(struct agent *a)
 	ssize_t n;
 
 	while ((n = recv(d->channel, text, sizeof(text), MSG_DONTWAIT)) > 0) {
-		if (deep_report_parse(text, (size_t)n, &d->report) == 0)
-			d->heard_ms = loop_now_ms(a->loop);
+		if (deep_report_parse(text, (size_t)n, &d->report) < 0)
+			continue;
+		d->heard_ms = loop_now_ms(a->loop);
+		d->again_wait_ms = 0;
 	}
 	if (n == 0)
 		io_want(&d->channel_io, 0); /* its end is told by the pidfd */
@@ -108,7 +124,7 @@ pidfd_cb(int events, void *arg)
 	    WIFEXITED(status) ? WEXITSTATUS(status) : -1,
 	    WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 	d->pid = 0;
-	d->again_ms = loop_now_ms(a->loop) + AGAIN_MS;
+	again_later(a);
 	let_go(d);
 }
 
@@ -150,7 +166,7 @@ start_check(struct agent *a)
 	struct agent_deep *d = &a->deep;
 	int fds[2];
 
-	d->again_ms = loop_now_ms(a->loop) + AGAIN_MS;
+	again_later(a);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) {
 		log_warn("deep check not started error=\"%s\"", strerror(errno));
 		return;
@@ -183,7 +199,6 @@ make_password(struct agent_deep *d)
 	return 0;
 }
 
-/* A daemon that knows no such account is an older one: it is not asked again. */
 static void
 ordered(void *arg, json_t *answer)
 {
@@ -193,7 +208,6 @@ ordered(void *arg, json_t *answer)
 	    json_integer_value(json_object_get(json_object_get(answer, "data"), "workers"));
 
 	d->ordering = false;
-	d->again_ms = loop_now_ms(a->loop) + AGAIN_MS;
 	if (workers < 1)
 		return;
 	d->workers = workers < LOOPBACK_SESSIONS ? (unsigned)workers : LOOPBACK_SESSIONS;
@@ -206,7 +220,7 @@ order(struct agent *a)
 {
 	struct agent_deep *d = &a->deep;
 
-	d->again_ms = loop_now_ms(a->loop) + AGAIN_MS;
+	again_later(a);
 	if (make_password(d) < 0)
 		return;
 	d->ordering = answer_client_call(d->orders, "loopback",
@@ -300,8 +314,13 @@ judge(struct agent *a)
 	    .timeout_ms = a->cluster->health.deep_check_timeout_ms};
 	struct deep_finding f = {.verdict = DEEP_STARTING};
 
-	if (d->heard_ms != 0 && now_ms - d->heard_ms < DEEP_STALE_MS)
+	if (d->heard_ms != 0 && now_ms - d->heard_ms < DEEP_STALE_MS) {
 		deep_judge(&v, &f);
+	} else if (now_ms - (d->heard_ms > d->wanted_ms ? d->heard_ms : d->wanted_ms) >=
+		   ABSENT_MS) {
+		f.verdict = DEEP_UNSURE;
+		snprintf(f.text, sizeof(f.text), "the deep check does not run");
+	}
 	note(a, &f);
 }
 
@@ -331,7 +350,7 @@ leave(struct agent *a)
 	if (d->pid > 0)
 		stop_check(a);
 	d->account = false; /* the next one has a password of its own */
-	d->wanted_ms = 0;
+	d->wanted_ms = d->again_ms = d->again_wait_ms = 0;
 }
 
 static void
@@ -377,7 +396,8 @@ agent_deep_json(const struct agent *a)
 	char since[25] = "";
 	json_t *o;
 
-	if (d->finding.verdict == DEEP_OFF && !d->left_dead)
+	if ((d->finding.verdict == DEEP_OFF && !d->left_dead) ||
+	    d->finding.verdict == DEEP_STARTING)
 		return json_null();
 	for (size_t i = 0; i < d->report.n; i++) {
 		rtt_us = d->report.v[i].rtt_us > rtt_us ? d->report.v[i].rtt_us : rtt_us;

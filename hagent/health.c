@@ -71,7 +71,8 @@ judge_daemon(const struct health_facts *f, unsigned failures, struct health *h)
 		    "restart pptpd, after the sessions have moved; see its log", "%s", f->deep);
 	else if (f->deep != NULL)
 		problem(h, HEALTH_NOTE, "deep-check-unsure",
-		    "look at the load of this gateway, and at pptpd's log", "%s", f->deep);
+		    "look at the load of this gateway, and at the logs of agent and pptpd", "%s",
+		    f->deep);
 	if (f->pptpd_files_free >= 0 && f->pptpd_files_free < FILES_MIN)
 		problem(h, HEALTH_SOFT, "pptpd-files",
 		    "raise limits { sessions } in cluster.conf, render, restart pptpd",
