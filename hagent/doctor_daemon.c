@@ -87,17 +87,19 @@ doctor_daemon_tunnel(const struct doctor *d, struct doctor_answer *a)
 
 /* ---- descriptors ---- */
 
+/* The limit that holds, and how far the process itself might raise it; -1 = unknown. */
 static long long
-limit_of(pid_t pid)
+limit_of(pid_t pid, long long *most)
 {
 	char path[64], line[256];
 	long long limit = -1;
 	FILE *f;
 
+	*most = -1;
 	snprintf(path, sizeof(path), "/proc/%d/limits", (int)pid);
 	f = fopen(path, "re");
 	while (f && limit < 0 && fgets(line, sizeof(line), f))
-		sscanf(line, "Max open files %lld", &limit);
+		sscanf(line, "Max open files %lld %lld", &limit, most);
 	if (f)
 		fclose(f);
 	return limit;
@@ -106,7 +108,7 @@ limit_of(pid_t pid)
 static void
 look_at_process(struct doctor_answer *a, pid_t pid, const char *what, long long want)
 {
-	long long limit = limit_of(pid), spare = facts_process_files_free(pid);
+	long long most, limit = limit_of(pid, &most), spare = facts_process_files_free(pid);
 
 	if (limit < 0)
 		return;
@@ -117,10 +119,11 @@ look_at_process(struct doctor_answer *a, pid_t pid, const char *what, long long 
 	doctor_also(a, DOCTOR_PROBLEM, "%s may open %lld files, %lld are left, want %lld", what,
 	    limit, spare, want);
 	want = limit + FILES_BESIDES > want ? limit + FILES_BESIDES : want;
+	most = most > want ? most : want;
 	if (*a->command)
-		doctor_mend_also(a, "prlimit --pid %d --nofile=%lld:%lld", (int)pid, want, want);
+		doctor_mend_also(a, "prlimit --pid %d --nofile=%lld:%lld", (int)pid, want, most);
 	else
-		doctor_mend(a, "prlimit --pid %d --nofile=%lld:%lld", (int)pid, want, want);
+		doctor_mend(a, "prlimit --pid %d --nofile=%lld:%lld", (int)pid, want, most);
 }
 
 void
@@ -137,7 +140,7 @@ doctor_daemon_descriptors(const struct doctor *d, struct doctor_answer *a)
 		return;
 	}
 	doctor_say(a, DOCTOR_OK, "%s", "");
-	look_at_process(a, pid, "pptpd", FILES_BESIDES);
+	look_at_process(a, pid, "pptpd", 2LL * FILES_BESIDES);
 	snprintf(name, sizeof(name), "/proc/%d/task/%d/children", (int)pid, (int)pid);
 	f = fopen(name, "re");
 	if (f && !fgets(children, sizeof(children), f))

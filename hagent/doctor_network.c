@@ -150,21 +150,18 @@ doctor_network_mtu(const struct doctor *d, struct doctor_answer *a)
 
 /* ---- routes ---- */
 
-/* A host that may dial, to ask for the route to it. */
+/* A host of a network that may dial. Nobody asks it anything: its route is what is looked at. */
 static uint32_t
-some_client(const struct cluster *c)
+some_host(struct cluster_net net)
 {
-	struct cluster_net net = c->clients.v[0];
-
-	if (c->clients.n == 0 || net.prefix < 8)
-		return 8u << 24 | 8u << 16 | 8u << 8 | 8u; /* nobody asks it: only its route */
+	if (net.prefix < 8)
+		return 8u << 24 | 8u << 16 | 8u << 8 | 8u;
 	return net.address + (net.prefix < 31 ? 1 : 0);
 }
 
-void
-doctor_network_default_route(const struct doctor *d, struct doctor_answer *a)
+static void
+look_at_way(const struct doctor *d, struct doctor_answer *a, uint32_t client)
 {
-	uint32_t client = some_client(d->cluster);
 	char command[64];
 	const json_t *row;
 	json_t *list;
@@ -175,20 +172,28 @@ doctor_network_default_route(const struct doctor *d, struct doctor_answer *a)
 	const char *dev = doctor_text(row, "dev"), *via = doctor_text(row, "gateway");
 
 	if (!*dev)
-		doctor_say(a, DOCTOR_PROBLEM, "there is no route to clients such as %s",
+		doctor_also(a, DOCTOR_PROBLEM, "there is no route to clients such as %s",
 		    conf_ipv4(client));
 	else if (strcmp(dev, d->us->wan_if) != 0)
-		doctor_say(a, DOCTOR_PROBLEM,
+		doctor_also(a, DOCTOR_PROBLEM,
 		    "the route to clients such as %s leaves by %s, want %s", conf_ipv4(client), dev,
 		    d->us->wan_if);
 	else
-		doctor_say(a, DOCTOR_OK, "clients such as %s are reached by %s%s%s",
-		    conf_ipv4(client), dev, *via ? " via " : "", via);
+		doctor_also(
+		    a, DOCTOR_OK, "%s by %s%s%s", conf_ipv4(client), dev, *via ? " via " : "", via);
 	json_decref(list);
-	if (a->verdict == DOCTOR_OK)
-		return;
-	/* The peer's router is ours, too; it alone can say who that is. */
-	doctor_mend(a, "ip route replace default via ROUTER dev %s", d->us->wan_if);
+}
+
+void
+doctor_network_default_route(const struct doctor *d, struct doctor_answer *a)
+{
+	const struct cluster_nets *clients = &d->cluster->clients;
+
+	doctor_say(a, DOCTOR_OK, "%s", "");
+	for (size_t i = 0; i < clients->n && i < 8; i++)
+		look_at_way(d, a, some_host(clients->v[i]));
+	if (a->verdict != DOCTOR_OK) /* the router's address stands in no file of ours */
+		doctor_mend(a, "ifdown %s; ifup %s", d->us->wan_if, d->us->wan_if);
 }
 
 /* Whether a network of somebody else's takes addresses of clients away. */

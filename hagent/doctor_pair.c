@@ -19,15 +19,14 @@
 #define LAG_WARNING_MS   1000
 #define CONNTRACKD_MS    1500 /* it says it is alive once a second */
 
-/* Where the peer's public keys are taken in again. */
+/* Takes in the public keys of the node `of` again, on the other one; where: "" = here. */
 static void
-mend_keys(const struct doctor *d, struct doctor_answer *a)
+mend_keys(struct doctor_answer *a, const char *where, const char *of, const char *self)
 {
-	doctor_mend(a,
-	    "scp %s:%s/id_ed25519.pub /tmp/peer-id.pub && scp %s:%s/host_ed25519.pub "
-	    "/tmp/peer-host.pub && %s keys import /tmp/peer-id.pub /tmp/peer-host.pub && "
-	    "%s render",
-	    d->them->name, HAGENT_SSH, d->them->name, HAGENT_SSH, d->self, d->self);
+	doctor_mend_at(a, where,
+	    "scp %s:%s.pub /tmp/peer-id.pub && scp %s:%s.pub /tmp/peer-host.pub && %s keys import "
+	    "/tmp/peer-id.pub /tmp/peer-host.pub && %s render",
+	    of, HAGENT_ID, of, HAGENT_HOST_KEY, self, self);
 }
 
 static bool
@@ -94,7 +93,7 @@ doctor_pair_host_key(const struct doctor *d, struct doctor_answer *a)
 		doctor_say(a, DOCTOR_PROBLEM,
 		    "%s shows a host key on %u of %d paths that is not the one in known_hosts",
 		    d->them->name, wrong, DOCTOR_PATHS);
-		mend_keys(d, a);
+		mend_keys(a, "", d->them->name, d->self);
 	} else if (known > 0) {
 		doctor_say(a, DOCTOR_OK, "it has, on %u of %d paths", known, DOCTOR_PATHS);
 	} else {
@@ -117,9 +116,7 @@ doctor_pair_login(const struct doctor *d, struct doctor_answer *a)
 		if (is_fault(p, "key-refused")) {
 			doctor_say(a, DOCTOR_PROBLEM, "%s does not take our key: %s", d->them->name,
 			    p->text);
-			doctor_mend_at(a, d->them->name,
-			    "hagent keys import %s.pub %s.pub && hagent render", HAGENT_ID,
-			    HAGENT_HOST_KEY);
+			mend_keys(a, d->them->name, d->us->name, "hagent");
 			return;
 		}
 		if (is_fault(p, "internal")) {

@@ -20,12 +20,15 @@
 #include <unistd.h>
 
 #include "common/cursor.h"
+#include "hagent/client_io.h"
 #include "hagent/doctor.h"
 #include "hagent/facts.h"
 
-#define CONNECT_MS 1200
-#define PING_MS    1200
-#define PPTP_PORT  1723
+#define CONNECT_MS   1200
+#define PING_MS      1200
+#define PPTP_PORT    1723
+#define DIAL_MS      6000
+#define DIAL_STEP_MS 3000
 
 /*
  * Whether somebody answers on the port, be it with a reset. 1, 0 = silence, -1 with errno: the
@@ -221,8 +224,96 @@ doctor_network_tcp_1723(const struct doctor *d, struct doctor_answer *a)
 	if (d->holds_wan)
 		doctor_mend(a, "systemctl restart pptpd");
 	else
-		doctor_mend_at(
-		    a, d->them->name, answered > 0 ? "systemctl restart pptpd" : "hagent doctor");
+		doctor_mend_at(a, d->them->name,
+		    answered > 0 ? "systemctl restart pptpd" : "hagent firewall apply");
+}
+
+/* ---- GRE: a client whose name nobody has ---- */
+
+struct dialer {
+	struct loop *loop;
+	struct client_io *io;
+	struct timer deadline;
+	struct pptp_client_state state; /* its strings are not looked at */
+};
+
+/* The password is the next step, and would fail: what was to be seen has been seen. */
+static void
+stop_dialling(void *arg)
+{
+	struct dialer *d = arg;
+
+	pptp_client_state(client_io_client(d->io), &d->state);
+	loop_stop(d->loop);
+}
+
+static void
+on_step(void *arg, enum pptp_step step)
+{
+	struct dialer *d = arg;
+
+	if (step >= PPTP_STEP_LCP)
+		timer_set(&d->deadline, 0);
+}
+
+static void
+on_ended(void *arg)
+{
+	struct dialer *d = arg;
+
+	timer_set(&d->deadline, 0);
+}
+
+/* How far a client comes, up to an open LCP. -1 with errno. */
+static int
+dial(uint32_t from, uint32_t to, struct pptp_client_state *state)
+{
+	static const struct pptp_client_ops ops = {.step = on_step, .ended = on_ended};
+	struct dialer d = {.loop = loop_new()};
+	char name[32];
+	const struct pptp_client_options options = {.server = to,
+	    .source = from,
+	    .user = name,
+	    .password = name,
+	    .step_timeout_ms = DIAL_STEP_MS};
+
+	snprintf(name, sizeof(name), "doctor-%ld", (long)getpid());
+	d.io = d.loop ? client_io_new(d.loop, &options, -1, &ops, &d) : NULL;
+	if (!d.io)
+		return -1;
+	timer_init(&d.deadline, d.loop, stop_dialling, &d);
+	timer_set(&d.deadline, DIAL_MS);
+	pptp_client_start(client_io_client(d.io));
+	loop_run(d.loop);
+	*state = d.state;
+	client_io_free(d.io);
+	timer_cancel(&d.deadline);
+	loop_free(d.loop);
+	return 0;
+}
+
+/* From the other gateway a client's way can be gone, over the WAN. */
+static void
+try_gre(const struct doctor *d, struct doctor_answer *a)
+{
+	const char *vip = conf_ipv4(d->cluster->vip_wan.address);
+	struct pptp_client_state s;
+
+	if (dial(d->us->wan, d->cluster->vip_wan.address, &s) < 0) {
+		doctor_say(a, DOCTOR_UNKNOWN, "no socket for a client: %s", strerror(errno));
+	} else if (s.step > PPTP_STEP_LCP) {
+		doctor_say(a, DOCTOR_OK,
+		    "a client here opens LCP with %s: GRE passes both ways, %.0f ms", vip,
+		    (double)(s.done_us[PPTP_STEP_LCP] - s.began_us) / 1000);
+	} else if (s.step == PPTP_STEP_LCP) {
+		doctor_say(a, DOCTOR_PROBLEM,
+		    "%s takes a call over TCP, but no LCP comes of it: %s", vip,
+		    pptp_why_name(s.why));
+		doctor_mend_at(a, d->them->name, "hagent firewall apply");
+	} else {
+		doctor_say(a, DOCTOR_UNKNOWN, "no call with %s comes about (step %s: %s)", vip,
+		    pptp_step_name(s.step), pptp_why_name(s.why));
+	}
 }
 
 void
@@ -236,8 +327,13 @@ doctor_network_gre(const struct doctor *d, struct doctor_answer *a)
 	} else if (sockets == 0) {
 		doctor_say(a, DOCTOR_PROBLEM, "nobody here reads GRE");
 		doctor_mend(a, "systemctl restart pptpd");
+	} else if (!d->holds_wan) {
+		try_gre(d, a);
 	} else {
-		doctor_say(a, DOCTOR_OK, "%d sockets read GRE; %lld packets came, %lld left",
-		    sockets, doctor_number(data, "rx_packets"), doctor_number(data, "tx_packets"));
+		doctor_say(a, DOCTOR_OK,
+		    "%d sockets read GRE; %lld packets came, %lld left; %s sees whether the WAN "
+		    "lets it through",
+		    sockets, doctor_number(data, "rx_packets"), doctor_number(data, "tx_packets"),
+		    d->them->name);
 	}
 }

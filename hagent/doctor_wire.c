@@ -469,11 +469,11 @@ doctor_network_path_mtu(const struct doctor *d, struct doctor_answer *a)
 			size_t most = largest(v[i].from, v[i].to, size);
 
 			doctor_also(a, DOCTOR_PROBLEM,
-			    "between %s and %s %s carries %zu octets, want %zu", d->us->name,
-			    d->them->name, v[i].interface, most, size);
-			doctor_mend_at(a, "the switch, or the other gateway",
-			    "ip link set dev %s mtu %zu", v[i].interface,
-			    size < 1500 ? (size_t)1500 : size);
+			    "between %s and %s %s carries %zu octets, want %zu (or it is the "
+			    "switch)",
+			    d->us->name, d->them->name, v[i].interface, most, size);
+			doctor_mend_at(a, d->them->name, "ip link set dev %s mtu %zu",
+			    v[i].interface, size < 1500 ? (size_t)1500 : size);
 		}
 	}
 	if (silent == 3)
