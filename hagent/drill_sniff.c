@@ -74,6 +74,8 @@ static int
 attach_filter(int fd, uint32_t address)
 {
 	struct sock_filter code[] = {
+	    BPF_STMT(BPF_LD | BPF_H | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PROTOCOL)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 7),
 	    BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 9),
 	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IP_GRE, 0, 5),
 	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 12),
@@ -88,13 +90,16 @@ attach_filter(int fd, uint32_t address)
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }
 
-/* The filter stands before the socket is bound: it sees nothing that is not meant. */
+/*
+ * The filter stands before the socket is bound: it sees nothing that is not meant. What leaves is
+ * seen by sockets for all protocols only.
+ */
 static int
 open_socket(const struct drill_sniff *s)
 {
 	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_ll to = {.sll_family = AF_PACKET,
-	    .sll_protocol = htons(ETH_P_IP),
+	    .sll_protocol = htons(ETH_P_ALL),
 	    .sll_ifindex = (int)if_nametoindex(s->interface)};
 	const int on = 1, size = BUFFER;
 
