@@ -252,6 +252,12 @@ pptp_client_state(const struct pptp_client *c, struct pptp_client_state *s)
 	s->vendor = c->vendor;
 }
 
+uint64_t
+pptp_client_arrival_us(const struct pptp_client *c)
+{
+	return c->arrived_us != 0 ? c->arrived_us : client_now_us(c);
+}
+
 void
 pptp_client_counters(const struct pptp_client *c, struct pptp_client_counters *n)
 {

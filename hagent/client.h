@@ -109,6 +109,8 @@ struct pptp_client_io {
 	void (*send_tcp)(void *arg, const uint8_t *bytes, size_t len);
 	void (*send_gre)(void *arg, const uint8_t *bytes, size_t len); /* behind the IP header */
 	void (*hang_up)(void *arg); /* after what was sent; harmless twice */
+	/* May be NULL. GRE of other calls is of no interest from now on. */
+	void (*settled)(void *arg, uint16_t call_id);
 };
 
 /* NULL with errno. Copies o; ops and io are borrowed and must outlive it, each with its argument.
@@ -128,7 +130,8 @@ bool pptp_client_send(struct pptp_client *c, const uint8_t *packet, size_t len);
 /* From the carrier. */
 void pptp_client_connected(struct pptp_client *c, uint32_t local_ip);
 void pptp_client_tcp(struct pptp_client *c, const uint8_t *bytes, size_t len);
-void pptp_client_gre(struct pptp_client *c, const uint8_t *bytes, size_t len);
+/* arrived_us: on the carrier's clock, 0 = now. */
+void pptp_client_gre(struct pptp_client *c, const uint8_t *bytes, size_t len, uint64_t arrived_us);
 /* The control connection could not be made or is gone: errno, 0 = the server closed it. */
 void pptp_client_cut(struct pptp_client *c, int error);
 /* An ICMP error about us: Destination Unreachable with this code; from whom, and its MTU if any. */
@@ -164,6 +167,8 @@ struct pptp_client_state {
 	const char *host, *vendor; /* as the server calls itself in its Start-Reply */
 };
 void pptp_client_state(const struct pptp_client *c, struct pptp_client_state *s);
+/* Inside packet(): when the packet arrived, by the carrier's word; else now. */
+uint64_t pptp_client_arrival_us(const struct pptp_client *c);
 void pptp_client_counters(const struct pptp_client *c, struct pptp_client_counters *n);
 
 #endif

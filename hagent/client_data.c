@@ -13,6 +13,7 @@
 #define ACK_DELAY_MS 50
 #define OPENED       9 /* RFC 1661 §4.2 */
 #define IPV4_MIN     20
+#define CONF_REQ     1
 
 static void
 send_gre(struct pptp_client *c, const struct gre_header *h, const uint8_t *payload, size_t len)
@@ -137,8 +138,11 @@ mark_progress(struct pptp_client *c)
 	if (c->fsm.state != CLIENT_LINK || c->s.done_us[PPTP_STEP_CCP] != 0)
 		return;
 	ppp_get_state(c->ppp, &p);
-	if (p.lcp_state == OPENED)
+	if (p.lcp_state == OPENED && c->s.done_us[PPTP_STEP_LCP] == 0) {
+		if (c->io->settled != NULL)
+			c->io->settled(c->io_arg, c->s.call_id);
 		client_done(c, PPTP_STEP_LCP);
+	}
 	if (p.ccp_state == OPENED)
 		client_done(c, PPTP_STEP_CCP);
 }
@@ -163,7 +167,6 @@ deliver(void *arg, uint32_t seq, const uint8_t *bytes, size_t len)
 		ppp_unknown_protocol(c->ppp, protocol, payload, payload_len, false);
 	} else {
 		client_watch(c, protocol, payload, payload_len);
-		/* Before the answer: with an Ack of the last option LCP opens and CHAP begins. */
 		ppp_input(c->ppp, protocol, payload, payload_len);
 		mark_progress(c);
 	}
@@ -221,25 +224,38 @@ client_take_early(struct pptp_client *c)
 
 	c->n_early = 0;
 	for (unsigned i = 0; i < n; i++) {
-		pptp_client_gre(c, c->early[i].bytes, c->early[i].len);
+		pptp_client_gre(c, c->early[i].bytes, c->early[i].len, 0);
 		free(c->early[i].bytes);
 	}
 }
 
+/* Other sessions of this host have GRE of their own; only a link that begins may be meant for us.
+ */
+static bool
+begins_link(struct rd payload)
+{
+	return rd_u32(&payload) == (0xff030000u | PPP_LCP) && rd_u8(&payload) == CONF_REQ &&
+	       rd_ok(&payload);
+}
+
 void
-pptp_client_gre(struct pptp_client *c, const uint8_t *bytes, size_t len)
+pptp_client_gre(struct pptp_client *c, const uint8_t *bytes, size_t len, uint64_t arrived_us)
 {
 	struct rd r = rd_init(bytes, len), payload;
 	struct gre_header h;
+	int sound = gre_parse(&r, &h, &payload);
 
 	if (c->fsm.state < CLIENT_CALLING || c->fsm.state == CLIENT_ENDED)
 		return;
-	if (gre_parse(&r, &h, &payload) < 0 || h.call_id != c->s.call_id) {
+	if (sound < 0 || h.call_id != c->s.call_id) {
 		c->n.gre_strange++;
+		c->seen.wrong_call |= sound == 0 && begins_link(payload);
 		return;
 	}
+	c->arrived_us = arrived_us;
 	if (c->fsm.state == CLIENT_CALLING)
 		keep_early(c, bytes, len);
 	else
 		receive(c, &h, &payload);
+	c->arrived_us = 0;
 }

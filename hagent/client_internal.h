@@ -46,6 +46,7 @@ enum client_event { /* behind the types of control messages */
 /* What the server said on the way that explains an end. */
 struct client_evidence {
 	bool answered;   /* it has reacted to a GRE packet of ours */
+	bool wrong_call; /* LCP of a link that begins, under another call's number */
 	bool auth_asked; /* its Configure-Request named an authentication */
 	bool auth_other; /* ... other than MS-CHAPv2: */
 	char method[24];
@@ -81,6 +82,7 @@ struct pptp_client {
 	bool echo_pending;
 	uint32_t echo_id;
 	uint64_t heard_ms;
+	uint64_t arrived_us; /* of the GRE packet that is being taken in, 0 = none */
 
 	struct gre_tx tx;
 	struct gre_rx rx;

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/errqueue.h>
+#include <linux/filter.h>
 #include <linux/icmp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,10 +22,11 @@
 #include "common/cursor.h"
 #include "common/log.h"
 
-#define OUT_MAX    2048
-#define PACKET_MAX 2048
-#define BATCH      64
-#define BUFFER     (1 << 20)
+#define OUT_MAX     2048
+#define PACKET_MAX  2048
+#define BATCH       64
+#define BUFFER      (1 << 20)
+#define CONTROL_LEN 128
 
 struct client_io {
 	struct loop *loop;
@@ -101,36 +103,78 @@ take_errors(struct client_io *io, int fd, bool about_gre)
 
 /* ---- GRE ---- */
 
+/* When the packet arrived, on our clock: not when we found the time to read it. */
+static uint64_t
+arrival_us(struct msghdr *m)
+{
+	struct timespec stamp = {0}, wall;
+	int64_t age_us;
+
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h != NULL; h = CMSG_NXTHDR(m, h))
+		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_TIMESTAMPNS)
+			memcpy(&stamp, CMSG_DATA(h), sizeof(stamp));
+	if (stamp.tv_sec == 0)
+		return 0;
+	clock_gettime(CLOCK_REALTIME, &wall);
+	age_us =
+	    (int64_t)(wall.tv_sec - stamp.tv_sec) * 1000000 + (wall.tv_nsec - stamp.tv_nsec) / 1000;
+	return client_io_now_us() - (age_us > 0 ? (uint64_t)age_us : 0);
+}
+
 static void
-gre_input(struct client_io *io, const uint8_t *packet, size_t len)
+gre_input(struct client_io *io, const uint8_t *packet, size_t len, uint64_t arrived_us)
 {
 	struct rd r = rd_init(packet, len);
 	size_t header = (size_t)(rd_u8(&r) & 15) * 4;
 
 	rd_skip(&r, header > 0 ? header - 1 : 0);
 	if (rd_ok(&r) && header >= 20)
-		pptp_client_gre(io->client, r.p, rd_left(&r));
+		pptp_client_gre(io->client, r.p, rd_left(&r), arrived_us);
 }
 
 static void
 gre_cb(int events, void *arg)
 {
+	_Alignas(struct cmsghdr) uint8_t control[CONTROL_LEN];
 	struct client_io *io = arg;
 	uint8_t packet[PACKET_MAX];
+	struct iovec v = {packet, sizeof(packet)};
 	ssize_t n;
 
 	for (unsigned i = 0; i < BATCH && io->gre_ready; i++) {
-		n = recv(io->gre, packet, sizeof(packet), MSG_DONTWAIT);
+		struct msghdr m = {.msg_iov = &v,
+		    .msg_iovlen = 1,
+		    .msg_control = control,
+		    .msg_controllen = sizeof(control)};
+
+		n = recvmsg(io->gre, &m, MSG_DONTWAIT);
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			take_errors(io, io->gre, true); /* each is told once by recv(), too */
+			take_errors(io, io->gre, true); /* each is told once here, too */
 			continue;
 		}
 		if (n <= 0)
 			break;
-		gre_input(io, packet, (size_t)n);
+		gre_input(io, packet, (size_t)n, arrival_us(&m));
 	}
 	if (io->gre_ready)
 		take_errors(io, io->gre, true);
+}
+
+/* Sessions of the same two hosts: each socket would get the GRE of all. */
+static void
+settled(void *arg, uint16_t call_id)
+{
+	struct client_io *io = arg;
+	struct sock_filter code[] = {
+	    BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0), /* the IP header's length */
+	    BPF_STMT(BPF_LD | BPF_H | BPF_IND, 6),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call_id, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, 0xffff),
+	    BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+
+	(void)setsockopt(io->gre, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }
 
 static int
@@ -169,6 +213,7 @@ client_io_open_gre(void)
 	if (fd < 0)
 		return -1;
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	(void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
 	(void)setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on));
 	(void)setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &df, sizeof(df));
 	return fd;
@@ -322,6 +367,7 @@ static const struct pptp_client_io sockets = {
     .send_tcp = send_tcp,
     .send_gre = send_gre,
     .hang_up = hang_up,
+    .settled = settled,
 };
 
 struct client_io *

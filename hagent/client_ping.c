@@ -82,7 +82,7 @@ bool
 client_ping_input(struct client_ping *p, const uint8_t *packet, size_t len)
 {
 	struct client_packet in;
-	uint64_t *sent, now_us = p->now_us();
+	uint64_t *sent, now_us = pptp_client_arrival_us(p->client);
 
 	if (client_packet_parse(packet, len, &in) < 0 || in.protocol != CLIENT_PACKET_ICMP ||
 	    in.type != 0 || in.id != p->id || in.from != p->target)

@@ -213,9 +213,9 @@ static enum pptp_why
 why_no_lcp(const struct pptp_client *c)
 {
 	if (c->n.gre_received == 0)
-		return c->seen.icmp_gre       ? PPTP_WHY_GRE_REFUSED
-		       : c->n.gre_strange > 0 ? PPTP_WHY_GRE_WRONG_CALL
-					      : PPTP_WHY_GRE_FILTERED;
+		return c->seen.icmp_gre     ? PPTP_WHY_GRE_REFUSED
+		       : c->seen.wrong_call ? PPTP_WHY_GRE_WRONG_CALL
+					    : PPTP_WHY_GRE_FILTERED;
 	if (!c->seen.answered)
 		return c->seen.icmp_gre ? PPTP_WHY_GRE_REFUSED : PPTP_WHY_GRE_ONE_WAY;
 	return c->seen.auth_other ? PPTP_WHY_AUTH_METHOD : PPTP_WHY_LCP;

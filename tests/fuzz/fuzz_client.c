@@ -96,7 +96,7 @@ hang_up(void *arg)
 	((struct run *)arg)->hung_up = true;
 }
 
-static const struct pptp_client_io io = {now_us, dial, send_tcp, send_gre, hang_up};
+static const struct pptp_client_io io = {now_us, dial, send_tcp, send_gre, hang_up, NULL};
 
 static void
 on_step(void *arg, enum pptp_step s)
@@ -159,7 +159,7 @@ say_frame(struct run *r, const struct rd *body)
 	gre_encode(&w, &h);
 	wr_copy(&w, body->p, rd_left(body));
 	must(wr_ok(&w));
-	pptp_client_gre(r->client, bytes, wr_len(&w));
+	pptp_client_gre(r->client, bytes, wr_len(&w), 0);
 }
 
 static void
@@ -180,7 +180,7 @@ act(struct run *r, uint8_t kind, struct rd body)
 	else if (kind == STEP_CLEARED)
 		say(r, &(struct pptp_message){.type = PPTP_CDN, .call_id = CALL});
 	else if (kind == STEP_GRE)
-		pptp_client_gre(r->client, body.p, rd_left(&body));
+		pptp_client_gre(r->client, body.p, rd_left(&body), 0);
 	else if (kind == STEP_FRAME)
 		say_frame(r, &body);
 	else if (kind == STEP_ICMP)

@@ -496,7 +496,7 @@ deliver_parcel(const struct parcel *p)
 		pptp_client_tcp(rig.client, p->bytes, p->len);
 		break;
 	case TO_CLIENT_GRE:
-		pptp_client_gre(rig.client, p->bytes, p->len);
+		pptp_client_gre(rig.client, p->bytes, p->len, 0);
 		break;
 	case TO_SERVER_TCP:
 		if (rig.f.babble == NULL)
