@@ -136,7 +136,8 @@ put_limits(FILE *f, const json_t *report)
 		html_member(f, o, "unit", "");
 		fputs("</td><td class=\"n\">", f);
 		put_number(f, json_object_get(o, "seen"), " ");
-		html_member(f, o, "unit", "");
+		if (json_is_number(json_object_get(o, "seen")))
+			html_member(f, o, "unit", "");
 		fprintf(f, "</td><td class=\"%s\">%s</td></tr>\n", words_is(o, "ok") ? "ok" : "bad",
 		    words_is(o, "ok") ? "\u2713 kept" : "\u2717 exceeded");
 	}

@@ -77,11 +77,14 @@ static void
 put_clients(FILE *f, const struct web_view *v, const struct web_gateway g[2])
 {
 	bool we_serve = (g[0].here && g[0].serves) || (g[1].here && g[1].serves);
-	const json_t *counts = json_object_get(v->status, we_serve ? "pptpd" : "replica");
-	long long n = words_number(counts, "sessions");
+	const json_t *counts = json_object_get(v->status, we_serve ? "pptpd" : "peer");
 	bool served = g[0].serves || g[1].serves;
 	bool rates = served && web_latest(v->history, "rx_octets") >= 0;
+	long long n;
 
+	if (!json_is_integer(json_object_get(counts, "sessions"))) /* an older peer does not tell */
+		counts = json_object_get(v->status, "replica");
+	n = words_number(counts, "sessions");
 	fprintf(f,
 	    "<rect x=\"60\" y=\"4\" width=\"240\" height=\"46\" rx=\"23\" class=\"box\"/>\n"
 	    "<text x=\"%d\" y=\"%d\" class=\"strong\">",

@@ -176,6 +176,24 @@ put_summary(FILE *f, const struct web_view *v, long shown, long matched, long to
 	fputs("</p>\n", f);
 }
 
+/* The list is the daemon's here; a standby's is its copy. */
+static void
+put_whose(FILE *f, const struct web_view *v)
+{
+	struct web_gateway g[2];
+	const struct web_gateway *other;
+
+	if (!v->status || v->trouble)
+		return;
+	web_gateways(v, g);
+	other = g[0].here ? &g[1] : &g[0];
+	if (!other->serves)
+		return;
+	fputs("<p class=\"whose\">This is the copy that this gateway holds; ", f);
+	html_put(f, other->name);
+	fputs(" serves them.</p>\n", f);
+}
+
 void
 web_sessions_put(FILE *f, const struct web_parts *p)
 {
@@ -189,6 +207,7 @@ web_sessions_put(FILE *f, const struct web_parts *p)
 		    "<p>The sessions are not known: pptpd or the agent does not answer.</p>\n", f);
 		return;
 	}
+	put_whose(f, v);
 	put_summary(
 	    f, v, (long)json_array_size(list), matched, (long)words_number(v->sessions, "total"));
 	if (json_array_size(list) > 0) {

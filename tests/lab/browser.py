@@ -111,8 +111,20 @@ class Browser:
             raise Failure(details.get("exception", {}).get("description", details["text"]))
         return answer["result"].get("value")
 
-    def until(self, script):
-        return self.wait_for(lambda: self.run(script), script)
+    def until(self, script, reload=False):
+        """Asks until the expression is true; with reload the page is loaded anew in between."""
+        def ask():
+            try:
+                answer = self.run(script)
+            except Failure as e:
+                if "navigated" not in str(e):
+                    raise
+                return None # the question was on its way while the page changed
+            if not answer and reload:
+                time.sleep(1)
+                self.call("Page.reload")
+            return answer
+        return self.wait_for(ask, script)
 
     def open(self, url):
         self.call("Page.navigate", url=url)

@@ -148,7 +148,7 @@ def pictures(b, folder, name, path=""):
 def healthy(b, folder):
     b.open(URL)
     check("it says Safe", lambda: text(b, "h1"), "Safe")
-    check("and what gw1's own screen says", lambda: api("status")["safety"]["headline"] in text(b, "#verdict"))
+    check("and what gw1's own screen says", lambda: b.wait_for(lambda: api("status")["safety"]["headline"] in text(b, "#verdict"), "that"))
     words = text(b, "svg.pair")
     for part in ("gw1", "active", "gw2", "standby", "VIP 198.51.100.10", "LAN 192.168.1.1", "WAN ✓", "sync ✓", "LAN ✓",
                  "clients connected", "copy current", "lag ", "198.51.100.12", "tcp 192.168.1.20:443"):
@@ -230,7 +230,7 @@ def drill(b, folder):
     check("nothing of the report is without a name", lambda: b.run(NAMELESS), [])
     pictures(b, folder, "drill", "drills/" + drills[0]["id"])
     b.open(URL)
-    b.run("document.querySelector('.trend a').dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true}))")
+    b.run("setTimeout(() => document.querySelector('.trend a').dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true})))")
     check("so does a bar of the trend", lambda: b.until("location.pathname.startsWith('/drills/')"))
 
 
@@ -242,11 +242,11 @@ def words(b, folder):
         check("without scripts: \"%s\"" % part, lambda: part in text(b, "body"))
     check("without scripts: it says of when it is", lambda: text(b, "#fresh").startswith("as of "))
     b.click("#by-address")
-    check("without scripts: a heading sorts", lambda: b.until("location.search.includes('sort=address') && document.readyState === 'complete'") and b.run("document.querySelector('[aria-sort]').className"), "address")
+    check("without scripts: a heading sorts", lambda: b.until("location.search.includes('sort=address') && document.readyState === 'complete'") and b.until("(document.querySelector('[aria-sort]') || {}).className", reload=True), "address")
     b.click("#q")
     b.type("u11")
     b.key("Enter", 13)
-    check("without scripts: the form searches, and the order stays", lambda: b.until("location.search.includes('q=u11')") and b.until(ROWS + ".length > 0 && " + ROWS + ".every(u => u.includes('u11'))") and b.run("location.search.includes('sort=address')"))
+    check("without scripts: the form searches, and the order stays", lambda: b.until("location.search.includes('q=u11')") and b.until(ROWS + ".length > 0 && " + ROWS + ".every(u => u.includes('u11'))", reload=True) and b.run("location.search.includes('sort=address')"))
     b.script(True)
 
 

@@ -329,10 +329,12 @@ test_seen_from_the_standby(void **state)
 	set(f->status, "pptpd", "role", json_string("standby"));
 	set(f->status, "peer", "node", json_string("gw1"));
 	set(f->status, "peer", "role", json_string("active"));
+	set(f->status, "peer", "sessions", json_integer(813));
 	set(f->status, "replica", "state", json_string("standby"));
 	expect(&f->view,
 	    SAYS("seen from <strong>gw2</strong>", "<h1>Safe</h1>", "copy current",
-		"812 clients connected", "gw1 is active and has the virtual address"),
+		"813 clients connected", "gw1 is active and has the virtual address",
+		"gw1 serves them"),
 	    NULL);
 }
 
