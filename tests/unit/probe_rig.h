@@ -93,7 +93,7 @@ static struct rig {
 	struct gre_ack ack;
 	struct mppe send_key, recv_key;
 	bool armed, hung_up, answers_early;
-	unsigned pings, syns, goodbyes, clears, terminates;
+	unsigned pings, syns, goodbyes, clears, terminates, armings, echoes;
 	uint64_t quiet_from_ms, quiet_to_ms; /* no ping is answered meanwhile */
 } rig;
 
@@ -373,6 +373,7 @@ server_keys(void *arg, const uint8_t send_key[static 16], const uint8_t recv_key
 	mppe_init(&rig.send_key, rig.f.wrong_keys ? wrong : send_key);
 	mppe_init(&rig.recv_key, recv_key);
 	rig.armed = true;
+	rig.armings++;
 }
 
 static inline void
@@ -467,6 +468,8 @@ server_on_message(void *arg, const struct pptp_message *m)
 	else if (m->type == PPTP_ECHO_RQ)
 		server_say(&(struct pptp_message){
 		    .type = PPTP_ECHO_RP, .echo_id = m->echo_id, .result = 1});
+	else if (m->type == PPTP_ECHO_RP)
+		rig.echoes += m->echo_id == 5;
 	else if (m->type == PPTP_CCRQ)
 		rig.clears++;
 	if (m->type == PPTP_STOP_RQ) {
