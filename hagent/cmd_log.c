@@ -26,7 +26,7 @@
 
 #define ASK_MS      4000
 #define ROUND_MS    500
-#define REDIAL_MS   5000
+#define REDIAL_MS   2000
 #define CLOCK_MS    50 /* a difference below that is none */
 #define LAST        50 /* lines, unless told */
 #define LAST_MAX    100000

@@ -12,6 +12,8 @@
 
 #include "common/answer.h"
 #include "hagent/hagent.h"
+#include "hagent/progress.h"
+#include "hagent/words.h"
 
 #define TIMEOUT_MS 30000
 #define STATUS_MS  1000
@@ -23,9 +25,11 @@ show_step(const char *path)
 {
 	const struct timespec pause = {.tv_nsec = 200000000};
 	const char *role = "unknown";
+	struct progress progress;
 	json_t *answer = NULL;
 	bool in_step = false;
 
+	progress_begin(&progress);
 	for (int i = 0; i < STEP_TRIES && !in_step; i++) {
 		if (i > 0)
 			nanosleep(&pause, NULL);
@@ -37,7 +41,11 @@ show_step(const char *path)
 		role = json_string_value(json_object_get(data, "role"));
 		in_step = json_is_true(json_object_get(replica, "in_step")) ||
 			  (role && strcmp(role, "active") == 0);
+		if (!in_step)
+			progress_say(&progress, "waiting for a current copy: %lld sessions so far",
+			    words_number(replica, "sessions"));
 	}
+	progress_end(&progress);
 	printf("maintenance is off: this gateway is %s, %s\n", role ? role : "unknown",
 	    in_step ? "in step" : "not in step yet (hagent status says why)");
 	json_decref(answer);
@@ -56,8 +64,8 @@ cmd_maintenance(const struct hagent *h, int argc, char **argv)
 	if (!off && !(on && (argc == 2 || force)))
 		return HAGENT_USAGE;
 	path = hagent_path(h, HAGENT_SOCKET);
-	answer = answer_call(
-	    path, "maintenance", json_pack("{s:b,s:b}", "on", on, "force", force), TIMEOUT_MS);
+	answer = progress_call(h, "maintenance", json_pack("{s:b,s:b}", "on", on, "force", force),
+	    TIMEOUT_MS, progress_tell_move);
 	error = json_object_get(json_object_get(answer, "error"), "message");
 	if (!answer)
 		status = hagent_fail("%s: %s", path, strerror(errno));

@@ -13,6 +13,7 @@
 
 #include "common/answer.h"
 #include "hagent/hagent.h"
+#include "hagent/progress.h"
 #include "hagent/words.h"
 
 #define TIMEOUT_MS 30000 /* more than all steps of a move; the agent keeps their deadlines */
@@ -51,7 +52,8 @@ cmd_switchover(const struct hagent *h, int argc, char **argv)
 
 	if (argc != 1 && !force)
 		return HAGENT_USAGE;
-	answer = call(h, "switchover", json_pack("{s:b}", "force", force));
+	answer = progress_call(
+	    h, "switchover", json_pack("{s:b}", "force", force), TIMEOUT_MS, progress_tell_move);
 	error = json_object_get(answer, "error");
 	if (!answer) {
 		status = hagent_fail("the agent does not answer: %s", strerror(errno));

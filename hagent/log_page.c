@@ -26,6 +26,7 @@
 #define TAIL_MAX   (512 << 10) /* where the last lines are looked for */
 #define JOURNALD   "journald"
 #define ARGS_MAX   32
+#define LAST_MAX   100000
 
 struct source {
 	const char *name; /* of its cursor */
@@ -127,7 +128,7 @@ file_offset(const struct source *s, int fd, const struct stat *st, const json_t 
 		return 0;
 	if (s->since_ms > 0)
 		return size > WINDOW_MAX ? size - WINDOW_MAX : 0;
-	return tail_offset(fd, size, last > 0 && last < 100000 ? (unsigned)last : 0);
+	return tail_offset(fd, size, last > 0 && last <= LAST_MAX ? (unsigned)last : 0);
 }
 
 /* false: there is no such file. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "hagent/journal.h"
+#include "hagent/progress.h"
 #include "hagent/safety.h"
 #include "hagent/words.h"
 
@@ -21,8 +22,6 @@ enum rank {
 	VERSIONS,
 	ORNAMENT
 };
-
-#define BAR 20
 
 static bool
 is(const json_t *o, const char *name, const char *value)
@@ -135,23 +134,12 @@ add_peer(struct screen *s, const json_t *o)
 /* ---- the copy ---- */
 
 static void
-draw_bar(long long done, long long of, char out[static BAR + 3])
-{
-	int full = of > 0 && done > 0 ? (int)(done >= of ? BAR : done * BAR / of) : 0;
-
-	out[0] = '[';
-	memset(out + 1, '#', (size_t)full);
-	memset(out + 1 + full, '.', (size_t)(BAR - full));
-	memcpy(out + 1 + BAR, "]", 2);
-}
-
-static void
 add_copy(struct screen *s, const json_t *o)
 {
 	const json_t *r = json_object_get(o, "replica"), *snapshot = json_object_get(r, "snapshot");
 	const char *state = words_text(r, "state");
 	long long restoring = words_number(r, "restoring");
-	char n[WORDS_COUNT], bar[BAR + 3];
+	char n[WORDS_COUNT], bar[PROGRESS_BAR + 64];
 
 	if (!json_is_object(r))
 		return;
@@ -163,9 +151,8 @@ add_copy(struct screen *s, const json_t *o)
 					     : "not current",
 		    n, words_number(r, "connections"));
 	} else if (strcmp(state, "syncing") == 0) {
-		draw_bar(words_number(snapshot, "done"), words_number(snapshot, "of"), bar);
-		screen_add(s, ALWAYS, TERM_WARN, "replica", "syncing %s %lld of %lld sent", bar,
-		    words_number(snapshot, "done"), words_number(snapshot, "of"));
+		progress_bar(words_number(snapshot, "done"), words_number(snapshot, "of"), bar);
+		screen_add(s, ALWAYS, TERM_WARN, "replica", "syncing %s", bar);
 	} else {
 		screen_add(s, ALWAYS, TERM_BOLD, "replica", "%s: %s, %lld at risk, lag %lld ms",
 		    state, n, words_number(r, "at_risk"), words_number(r, "lag_ms"));

@@ -238,7 +238,7 @@ test_syncing(void **state)
 	json_object_set_new(r, "state", json_string("syncing"));
 	json_object_set_new(r, "snapshot", json_pack("{s:i,s:i}", "done", 203, "of", 812));
 	text = drawn(o, &usual);
-	assert_matches(text, "^replica +syncing \\[#####\\.{15}\\] 203 of 812 sent$");
+	assert_matches(text, "^replica +syncing \\[#####\\.{15}\\] 203 of 812$");
 	free(text);
 }
 
