@@ -4,7 +4,8 @@
  * hagent link: the standing connections to the peer, in a process of its own, so that nothing that
  * the agent does can stall them and an agent that restarts does not cut them. It reads the key,
  * then gives up root. One runs per gateway: the lock says so. Without an agent for five minutes it
- * ends.
+ * ends; also when no path is up and what it was started with has changed on the disk since: the
+ * agent starts another one, with the new keys.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -82,9 +84,53 @@ drop_root(const char *user)
 	return 0;
 }
 
-/* Until a signal ends us, or there is no agent any more. */
+/* The files that it was started with, as they were then. A rendered file is a new one. */
+#define SOURCES 3
+struct sources {
+	char *paths[SOURCES];
+	struct stat were[SOURCES];
+};
+
 static void
-wait_for_end(const int64_t *agent_heard_ms)
+note_sources(struct sources *s, const struct hagent *h)
+{
+	static const char *const names[SOURCES] = {HAGENT_ID, HAGENT_KNOWN_HOSTS, HAGENT_CLUSTER};
+
+	for (size_t i = 0; i < SOURCES; i++) {
+		s->paths[i] = hagent_path(h, names[i]);
+		if (stat(s->paths[i], &s->were[i]) < 0)
+			s->were[i] = (struct stat){0};
+	}
+}
+
+static bool
+sources_changed(const struct sources *s)
+{
+	for (size_t i = 0; i < SOURCES; i++) {
+		const struct stat *was = &s->were[i];
+		struct stat is;
+
+		if (stat(s->paths[i], &is) == 0 &&
+		    (is.st_ino != was->st_ino || is.st_mtim.tv_sec != was->st_mtim.tv_sec ||
+			is.st_mtim.tv_nsec != was->st_mtim.tv_nsec))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_cut_off(const struct link_shared *s)
+{
+	for (size_t i = 0; i < DIAL_PATHS; i++) {
+		if (__atomic_load_n(&s->up[i], __ATOMIC_RELAXED))
+			return false;
+	}
+	return true;
+}
+
+/* Until a signal ends us, there is no agent any more, or another one of us would do better. */
+static void
+wait_for_end(const struct link_shared *shared, const struct sources *sources)
 {
 	const struct timespec second = {.tv_sec = 1};
 	sigset_t ending;
@@ -93,7 +139,9 @@ wait_for_end(const int64_t *agent_heard_ms)
 	sigaddset(&ending, SIGTERM);
 	sigaddset(&ending, SIGINT);
 	while (sigtimedwait(&ending, NULL, &second) < 0 &&
-	       link_now_ms() - __atomic_load_n(agent_heard_ms, __ATOMIC_RELAXED) < ALONE_MAX_MS)
+	       link_now_ms() - __atomic_load_n(&shared->agent_heard_ms, __ATOMIC_RELAXED) <
+		   ALONE_MAX_MS &&
+	       !(is_cut_off(shared) && sources_changed(sources)))
 		;
 }
 
@@ -110,7 +158,7 @@ start(void *(*run)(void *arg), void *arg)
 }
 
 static int
-run(const struct hagent *h, const struct dial *d)
+run(const struct hagent *h, const struct dial *d, const struct sources *sources)
 {
 	static struct link_path paths[DIAL_PATHS];
 	static struct link_replica replica;
@@ -133,7 +181,7 @@ run(const struct hagent *h, const struct dial *d)
 	if (start(link_replica_run, &replica) < 0)
 		return HAGENT_FAIL;
 	log_info("link runs node=%s peer=%s", d->us->name, d->them->name);
-	wait_for_end(&shared.agent_heard_ms);
+	wait_for_end(&shared, sources);
 	log_info("link ends");
 	fflush(NULL);
 	_exit(HAGENT_OK); /* the threads hold connections; the kernel closes them */
@@ -143,6 +191,7 @@ int
 cmd_link(const struct hagent *h, int argc, char **argv)
 {
 	const char *user = HAGENT_USER;
+	struct sources sources;
 	struct ssh_error e;
 	struct dial d;
 	char name[64];
@@ -154,11 +203,12 @@ cmd_link(const struct hagent *h, int argc, char **argv)
 		return HAGENT_USAGE;
 	snprintf(name, sizeof(name), "hagent-link[%s]", h->node);
 	log_init(name, -1, false);
+	note_sources(&sources, h);
 	if (dial_init(&d, h, user, &e) < 0)
 		hagent_fail("%s", e.text);
 	else if (take_lock(h) == 0 && keep(&d.key) == 0 && keep(&d.known_hosts) == 0 &&
 		 drop_root(user) == 0)
-		status = run(h, &d);
+		status = run(h, &d, &sources);
 	dial_fini(&d);
 	return status;
 }
