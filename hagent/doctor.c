@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/answer.h"
@@ -21,6 +22,7 @@
 #define STATUS_MS 1000
 #define PATH_MS   2500
 #define HELLO_MS  1000
+#define RULES_MS  8000
 
 #define DOCTOR_ROW(theme, name, looks, bare) {#theme, #name, looks, doctor_##theme##_##name, bare},
 const struct doctor_check doctor_checks[] = {DOCTOR_CHECKS(DOCTOR_ROW)};
@@ -243,12 +245,56 @@ path_done(void *arg, const struct child_result *r)
 	one_less(job->x);
 }
 
+/* The firewall's rules, which are longer than a child's output: by way of two files in memory. */
+struct rules_job {
+	const struct doctor *d;
+	int have, want;
+	struct child child;
+	struct examination *x;
+};
+
+static int
+collect_rules(void *arg)
+{
+	const struct rules_job *job = arg;
+
+	return doctor_collect_rules(job->d, job->have, job->want);
+}
+
 static void
-ask_paths(struct doctor *d)
+rules_done(void *arg, const struct child_result *r)
+{
+	struct rules_job *job = arg;
+
+	one_less(job->x);
+}
+
+/* What is in the file, malloc'd; closes it. */
+static char *
+text_of_file(int fd)
+{
+	size_t len;
+	char *text = fd >= 0 && lseek(fd, 0, SEEK_SET) == 0 ? conf_read_fd(fd, &len) : NULL;
+
+	if (fd >= 0)
+		close(fd);
+	return text ? text : strdup("");
+}
+
+/* What takes its time, side by side: the ways to the peer, and the firewall's rules. */
+static void
+ask_around(struct doctor *d)
 {
 	struct examination x = {.loop = loop_new()};
 	struct path_job jobs[DOCTOR_PATHS];
+	struct rules_job rules = {.d = d,
+	    .have = memfd_create("have", MFD_CLOEXEC),
+	    .want = memfd_create("want", MFD_CLOEXEC),
+	    .x = &x};
 
+	if (x.loop && child_call(&rules.child, x.loop, collect_rules, &rules, RULES_MS, rules_done,
+			  &rules) == 0)
+		x.running++;
 	for (size_t i = 0; i < DOCTOR_PATHS; i++)
 		jobs[i] = (struct path_job){.h = d->h, .path = i, .out = &d->paths[i], .x = &x};
 	for (size_t i = 0; i < DOCTOR_PATHS && x.loop; i++) {
@@ -262,6 +308,8 @@ ask_paths(struct doctor *d)
 		loop_run(x.loop);
 	if (x.loop)
 		loop_free(x.loop);
+	d->rules = text_of_file(rules.have);
+	d->wanted_rules = text_of_file(rules.want);
 }
 
 static void
@@ -348,7 +396,7 @@ gather(struct doctor *d, const struct hagent *h)
 		return;
 	d->holds_wan = net_holds(d->us->wan_if, d->cluster->vip_wan.address) > 0;
 	d->holds_lan = net_holds(d->us->lan_if, d->cluster->vip_lan.address) > 0;
-	ask_paths(d);
+	ask_around(d);
 }
 
 static void
@@ -359,6 +407,8 @@ forget(struct doctor *d)
 	json_decref(d->agent);
 	json_decref(d->pptpd);
 	settings_free(d->settings);
+	free(d->rules);
+	free(d->wanted_rules);
 	free(d->settings_error);
 	free(d->cluster_error);
 	cluster_free(d->cluster);

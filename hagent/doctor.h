@@ -18,7 +18,7 @@
 #include "hagent/hagent.h"
 #include "pptpd/conf/settings.h"
 
-#define DOCTOR_CHECK_MS 9000 /* of one check */
+#define DOCTOR_CHECK_MS 15000 /* of one check */
 #define DOCTOR_PATHS    3
 
 enum doctor_verdict {
@@ -62,6 +62,8 @@ struct doctor {
 	char agent_error[64], pptpd_error[64];
 	bool holds_wan, holds_lan; /* the virtual addresses are here */
 	struct doctor_path paths[DOCTOR_PATHS];
+	/* Our table as nft lists it, and as cluster.conf wants it; "" = it could not be told. */
+	char *rules, *wanted_rules;
 };
 
 typedef void doctor_fn(const struct doctor *d, struct doctor_answer *a);
@@ -117,6 +119,8 @@ json_t *doctor_output_json(const char *command);
 int doctor_feed(const char *command, const char *text);
 /* A number from /proc/sys/KEY (slashes); false if it cannot be read. *may: it can be written. */
 bool doctor_sysctl(const char *key, long long *value, bool *may);
+/* Writes both rulesets to the two files; for a process of its own. 0, or 1. */
+int doctor_collect_rules(const struct doctor *d, int have, int want);
 /* The first line whose first word is that, counted from 1; 0 = none. */
 unsigned doctor_line_of(const char *text, const char *word);
 /* A network of "10.8.0.0/24" or "10.8.0.1". */

@@ -5,41 +5,47 @@
  * rules become: they are loaded in a network namespace of the check's own, so that nft writes both
  * in the same way, and nothing is touched.
  */
-#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "firewall/fw.h"
 #include "hagent/doctor.h"
 
 #define LIST_OURS "nft -s -t list table inet pptp_ha 2>/dev/null"
 
-/*
- * Our table as cluster.conf wants it, as nft lists it, malloc'd; NULL with a verdict in a. From
- * then on this process is in a network namespace of its own.
- */
-static char *
-wanted_rules(const struct doctor *d, struct doctor_answer *a)
+/* Writes the listing of our table to a file. */
+static int
+list_ours(int fd)
+{
+	int status;
+	char *text = doctor_output(LIST_OURS, &status);
+	size_t len = strlen(text);
+	bool good = write(fd, text, len) == (ssize_t)len;
+
+	free(text);
+	return good ? 0 : 1;
+}
+
+/* From the second half on this process is in a network namespace of its own. */
+int
+doctor_collect_rules(const struct doctor *d, int have, int want)
 {
 	char *guard = doctor_rendered(d, HAGENT_GUARD),
 	     *gateway = doctor_rendered(d, HAGENT_GATEWAY);
-	char *text = NULL;
-	int status = -1;
+	int failed = list_ours(have);
 
-	if (!guard || !gateway)
-		doctor_say(a, DOCTOR_UNKNOWN, "the rules cannot be rendered: %s", strerror(errno));
-	else if (unshare(CLONE_NEWNET) < 0)
-		doctor_say(a, DOCTOR_UNKNOWN, "rules cannot be compared: %s", strerror(errno));
-	else if (doctor_feed("nft -f - 2>/dev/null", guard) == 0 &&
-		 doctor_feed("nft -f - 2>/dev/null", gateway) == 0)
-		text = doctor_output(LIST_OURS, &status);
+	if (!guard || !gateway || unshare(CLONE_NEWNET) < 0 ||
+	    doctor_feed("nft -f - 2>/dev/null", guard) != 0 ||
+	    doctor_feed("nft -f - 2>/dev/null", gateway) != 0)
+		failed = 1;
 	else
-		doctor_say(a, DOCTOR_UNKNOWN, "nft does not take the rendered rules");
+		failed |= list_ours(want);
 	free(guard);
 	free(gateway);
-	return text;
+	return failed;
 }
 
 static bool
@@ -76,43 +82,34 @@ compare(const struct doctor *d, struct doctor_answer *a, const char *needs,
     bool (*counts)(const char *chain, const char *line), const char *means)
 {
 	char said[256], chain[64];
-	int status;
-	char *have = doctor_output(LIST_OURS, &status), *want = NULL;
-	bool same = false;
+	unsigned n;
 
 	snprintf(chain, sizeof(chain), "\tchain %s {", needs);
-	if (status != 0 || !strstr(have, chain)) {
+	if (!strstr(d->rules, chain)) {
 		doctor_say(a, DOCTOR_PROBLEM, "%s: there is no chain %s of table inet pptp_ha",
 		    means, needs);
-	} else if ((want = wanted_rules(d, a)) != NULL) {
-		unsigned n = doctor_compare_rules(want, have, counts, said, sizeof(said));
-
-		same = n == 0;
-		if (!same)
-			doctor_say(a, DOCTOR_PROBLEM, "%s: %u rules differ, %s", means, n, said);
+		return false;
 	}
-	free(want);
-	free(have);
-	return same;
+	if (!*d->wanted_rules) {
+		doctor_say(a, DOCTOR_UNKNOWN,
+		    "what cluster.conf wants cannot be told: "
+		    "no network namespace of one's own, or nft takes "
+		    "no rendered rules");
+		return false;
+	}
+	n = doctor_compare_rules(d->wanted_rules, d->rules, counts, said, sizeof(said));
+	if (n > 0)
+		doctor_say(a, DOCTOR_PROBLEM, "%s: %u rules differ, %s", means, n, said);
+	return n == 0;
 }
 
-/* Loads what is missing, in the right order. Asked before compare() leaves our namespace. */
-static bool
-guard_is_loaded(void)
-{
-	struct fw *f = fw_new();
-	bool loaded = f && fw_guard_loaded(f);
-
-	fw_free(f);
-	return loaded;
-}
-
+/* Loads what is missing, in the right order. */
 static void
-mend_rules(const struct doctor *d, struct doctor_answer *a, bool guarded)
+mend_rules(const struct doctor *d, struct doctor_answer *a)
 {
 	if (a->verdict != DOCTOR_PROBLEM)
 		return;
-	if (guarded)
+	if (strstr(d->rules, "\tset hold_calls {"))
 		doctor_mend(a, "%s firewall apply", d->self);
 	else
 		doctor_mend(a, "%s guard load && %s firewall apply", d->self, d->self);
@@ -130,35 +127,29 @@ doctor_firewall_guard(const struct doctor *d, struct doctor_answer *a)
 void
 doctor_firewall_rules(const struct doctor *d, struct doctor_answer *a)
 {
-	bool guarded = guard_is_loaded();
-
 	if (compare(d, a, "forward", is_other, "not the rendered rules"))
 		doctor_say(a, DOCTOR_OK, "every chain is as rendered");
-	mend_rules(d, a, guarded);
+	mend_rules(d, a);
 }
 
 void
 doctor_firewall_untracked(const struct doctor *d, struct doctor_answer *a)
 {
-	bool guarded = guard_is_loaded();
-
 	if (compare(d, a, "raw_pre", is_untracked,
 		"PPTP is tracked, and tracked flows do not survive a failover"))
 		doctor_say(a, DOCTOR_OK,
 		    "TCP/1723 and GRE of %s, VRRP and the sync link are not tracked",
 		    conf_ipv4(d->cluster->vip_wan.address));
-	mend_rules(d, a, guarded);
+	mend_rules(d, a);
 }
 
 void
 doctor_firewall_mss_clamp(const struct doctor *d, struct doctor_answer *a)
 {
-	bool guarded = guard_is_loaded();
-
 	if (compare(d, a, "forward", is_clamp, "large TCP segments get stuck"))
 		doctor_say(a, DOCTOR_OK, "segments are held to %u octets, both ways",
 		    d->cluster->tunnel.mtu - 40);
-	mend_rules(d, a, guarded);
+	mend_rules(d, a);
 }
 
 void

@@ -181,12 +181,8 @@ doctor_pair_roles(const struct doctor *d, struct doctor_answer *a)
 	bool serves = doctor_is(p ? p->hello : NULL, "serves") || strcmp(role, "active") == 0;
 
 	if (!p) {
-		doctor_say(a, d->holds_wan ? DOCTOR_UNKNOWN : DOCTOR_PROBLEM,
-		    d->holds_wan ? "%s does not answer"
-				 : "%s does not answer, and nobody serves here",
-		    d->them->name);
-		if (!d->holds_wan)
-			doctor_mend(a, "systemctl restart keepalived");
+		doctor_say(a, DOCTOR_UNKNOWN, "%s does not answer; this gateway %s", d->them->name,
+		    d->holds_wan ? "serves" : "stands by");
 	} else if (d->holds_wan && serves) {
 		doctor_say(a, DOCTOR_PROBLEM,
 		    "both serve: %s is %s, and the virtual address is here", d->them->name, role);
