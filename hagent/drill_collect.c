@@ -46,6 +46,57 @@ drill_list_sessions(struct drill_drive *d, bool of_peer)
 	return all;
 }
 
+/* The firewall's counters, as JSON. */
+static json_t *
+firewall_counters(void)
+{
+	FILE *f = popen("nft -j list counters table inet pptp_ha 2>/dev/null", "re");
+	json_t *o = f ? json_loadf(f, 0, NULL) : NULL;
+
+	if (f)
+		pclose(f);
+	return o;
+}
+
+/* Those that count GRE of clients, or what came out of a tunnel while the gate was shut. */
+static int64_t
+sum_firewall(const json_t *counters)
+{
+	static const char *const names[] = {
+	    "drop_gre_header", "drop_gre_call", "told_gre_call", "drop_gate"};
+	const json_t *list = json_object_get(counters, "nftables"), *o;
+	int64_t sum = 0;
+	size_t i;
+
+	json_array_foreach(list, i, o)
+	{
+		const json_t *counter = json_object_get(o, "counter");
+
+		for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+			if (strcmp(words_text(counter, "name"), names[k]) == 0)
+				sum += words_number(counter, "packets");
+		}
+	}
+	return sum;
+}
+
+int64_t
+drill_count_drops(struct drill_drive *d)
+{
+	json_t *counters = firewall_counters(), *data, *drops, *n;
+	int64_t sum = counters ? sum_firewall(counters) : -1;
+	const char *name;
+
+	json_decref(counters);
+	data = drill_here_ask(&d->peer, d->h, HAGENT_PPTPD_SOCKET, "status", NULL, ASK_MS);
+	drops = json_object_get(json_object_get(data, "data"), "drops");
+	json_object_foreach(drops, name, n) sum += sum >= 0 ? json_integer_value(n) : 0;
+	if (!drops)
+		sum = -1;
+	json_decref(data);
+	return sum;
+}
+
 /* A file of the peer's, malloc'd, or NULL. */
 static char *
 fetch(struct drill_drive *d, const char *what)
@@ -164,6 +215,7 @@ drill_collect(struct drill_drive *d)
 	d->have_theirs = read_watch(&d->theirs, text);
 	free(text);
 	d->after = drill_list_sessions(d, false);
+	d->dropped = d->drops < 0 ? -1 : drill_count_drops(d) - d->drops;
 	if (d->plan.kind != DRILL_PLANNED)
 		read_guard(d);
 	read_journals(d);

@@ -217,6 +217,7 @@ make_report(struct drill_drive *d)
 	    .load = d->load_said,
 	    .fail_back = d->fail_back,
 	    .phases = d->phases,
+	    .dropped = d->dropped,
 	};
 	json_t *o = drill_report(&s);
 
@@ -273,6 +274,7 @@ drill_drive_run(struct drill_drive *d)
 	d->begun_ms = drill_wall_us() / 1000;
 	d->phases = json_array();
 	d->failed_in = DRILL_CHECK;
+	d->drops = d->dropped = -1;
 	drive(d);
 	drill_witness_end(d);
 	report = make_report(d);

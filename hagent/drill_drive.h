@@ -41,6 +41,8 @@ struct drill_drive {
 	json_t *status; /* of our agent, the last one */
 	json_t *before, *after, *our_journal, *their_journal, *witness_said, *load_said, *fail_back;
 	json_t *phases;
+	int64_t drops; /* of packets of clients here, before; < 0 = not known */
+	int64_t dropped;
 	char text[DRILL_TEXT]; /* of the part that runs */
 	char why[DRILL_TEXT];  /* of the first one that failed */
 	enum drill_state failed_in;
@@ -72,5 +74,7 @@ void drill_witness_end(struct drill_drive *d);
 /* drill_collect.c */
 void drill_collect(struct drill_drive *d);
 json_t *drill_list_sessions(struct drill_drive *d, bool of_peer);
+/* Packets of clients that this gateway has dropped so far, by its counters; -1 = not known. */
+int64_t drill_count_drops(struct drill_drive *d);
 
 #endif

@@ -110,7 +110,7 @@ put_figures(FILE *f, const json_t *report)
 	figure(f, "noticed after", json_object_get(report, "detection_ms"), " ms");
 	figure(f, "transition", json_object_get(report, "ms"), " ms");
 	figure(f, "data again after", json_object_get(report, "resumed_ms"), " ms");
-	figure(f, "packets missing", json_object_get(p, "missing"), "");
+	figure(f, "packets lost", json_object_get(p, "lost"), "");
 	fputs("</div></section>\n", f);
 }
 

@@ -27,7 +27,7 @@ struct drill_one {
 	bool heard;      /* the new gateway heard its client behind the fault */
 	uint64_t gap_us; /* 0 = not measured */
 	int64_t gap_at_us;
-	uint64_t to_client, from_client, missing, early;
+	uint64_t to_client, from_client, missing;
 	enum drill_outcome outcome;
 };
 

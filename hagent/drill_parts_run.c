@@ -139,6 +139,7 @@ before(struct drill_drive *d)
 	/* Once more: what the drill is about to cost must not have become more. */
 	bool wait;
 	const char *why = drill_look(d) ? drill_refusal(d->status, &wait) : d->peer.text;
+	d->drops = drill_count_drops(d);
 	drill_say(d, "%zu sessions", json_array_size(d->before));
 	return why ? failed(d, why) : DRILL_EV_OK;
 }

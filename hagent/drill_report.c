@@ -16,8 +16,8 @@
 #include "hagent/journal.h"
 #include "hagent/words.h"
 
-#define WORST      40
-#define GONE       60
+#define WORST      20
+#define GONE       40
 #define BUSY       2       /* data packets before the fault that make a session busy */
 #define RATE_US    50000   /* a step of the picture */
 #define RATE_FROM  (-2000) /* ms from the fault */
@@ -96,8 +96,6 @@ measure_numbers(const struct drill_parts *p, struct drill_one *o)
 		drill_runs_join(&all, &b->numbers);
 	o->from_client = drill_runs_count(&all);
 	o->missing = drill_runs_missing(&all);
-	/* What came before the new one served was dropped; in a planned move it waits. */
-	o->early = b && p->s->plan->kind != DRILL_PLANNED ? b->early : 0;
 	o->heard = b && (uint64_t)offset(p, p->s->new) + b->last > p->fault;
 	drill_runs_fini(&all);
 }
@@ -206,16 +204,20 @@ sessions_json(const struct drill_parts *p)
 static json_t *
 packets_json(const struct drill_parts *p)
 {
-	uint64_t to = 0, from = 0, missing = 0, early = 0;
+	uint64_t to = 0, from = 0, missing = 0,
+		 dropped = p->s->dropped > 0 ? (uint64_t)p->s->dropped : 0;
 
 	for (size_t i = 0; i < p->n; i++) {
 		to += p->all[i].to_client;
 		from += p->all[i].from_client;
 		missing += p->all[i].missing;
-		early += p->all[i].early;
 	}
-	return json_pack("{s:I,s:I,s:I,s:I}", "to_clients", (json_int_t)to, "from_clients",
-	    (json_int_t)from, "missing", (json_int_t)missing, "early", (json_int_t)early);
+	json_t *o = json_pack("{s:I,s:I,s:I,s:I}", "to_clients", (json_int_t)to, "from_clients",
+	    (json_int_t)from, "missing", (json_int_t)missing, "lost",
+	    (json_int_t)(missing + dropped));
+	json_object_set_new(
+	    o, "dropped", p->s->dropped < 0 ? json_null() : json_integer((json_int_t)dropped));
+	return o;
 }
 
 /* ---- gaps ---- */

@@ -12,7 +12,7 @@
  *  "ms": of the transition,"detection_ms","resumed_ms": until data went to a client again,
  *  "sessions":{"before","survived","redialled","lost","silent","new"},
  *  "gap_ms":{"n","min","median","p99","max"},"gap_spread_ms":[0 %, 5 %, ... 100 %],
- *  "packets":{"to_clients","from_clients","missing","early"},
+ *  "packets":{"to_clients","from_clients","missing": reached nobody,"dropped": by counters,"lost"},
  *  "worst":[{"user","client","address","gap_ms","at_ms"}],"gone":[{"user","client","address",
  *  "outcome":"lost|silent|redialled"}],
  *  "steps":[{"node","transition","step","result","at_ms","ms","detail"}],
@@ -60,6 +60,7 @@ struct drill_seen {
 	const json_t *before, *after;        /* pptpd's sessions */
 	const json_t *old_journal, *new_journal;
 	const json_t *witness, *load, *fail_back, *phases;
+	int64_t dropped; /* by counters of `to`, of what came from clients; < 0 = not known */
 };
 
 /* New reference, without verdict, why, advice and limits; NULL = out of memory. */

@@ -7,6 +7,7 @@
 #include "hagent/journal.h"
 #include "hagent/words.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define STEPS_KEPT 60
@@ -93,6 +94,36 @@ find_move(json_t *report, const struct drill_seen *s)
 	}
 }
 
+static int
+by_time(const void *a, const void *b)
+{
+	json_t *const *x = a, *const *y = b;
+	double p = json_number_value(json_object_get(*x, "at_ms"));
+	double q = json_number_value(json_object_get(*y, "at_ms"));
+
+	return p < q ? -1 : p > q;
+}
+
+/* In order of time; takes the list. */
+static json_t *
+sort(json_t *list)
+{
+	json_t *v[2 * STEPS_KEPT], *sorted = json_array();
+	size_t n = 0, i;
+	json_t *o;
+
+	json_array_foreach(list, i, o)
+	{
+		if (n < sizeof(v) / sizeof(v[0]))
+			v[n++] = o;
+	}
+	qsort(v, n, sizeof(v[0]), by_time);
+	for (i = 0; i < n; i++)
+		json_array_append(sorted, v[i]);
+	json_decref(list);
+	return sorted;
+}
+
 void
 drill_parts_steps(json_t *report, const struct drill_seen *s)
 {
@@ -107,5 +138,5 @@ drill_parts_steps(json_t *report, const struct drill_seen *s)
 		if (s->plan->kind == DRILL_PLANNED)
 			find_move(report, s);
 	}
-	json_object_set_new(report, "steps", list);
+	json_object_set_new(report, "steps", sort(list));
 }

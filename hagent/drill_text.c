@@ -56,8 +56,8 @@ put_gaps(FILE *f, const json_t *report)
 		    json_number_value(json_object_get(g, "max")), words_number(g, "n"));
 	if (json_is_object(p))
 		fprintf(f, "  %-22s %lld of %lld from clients lost, %lld went to them\n", "packets",
-		    words_number(p, "missing") + words_number(p, "early"),
-		    words_number(p, "from_clients"), words_number(p, "to_clients"));
+		    words_number(p, "lost"), words_number(p, "from_clients"),
+		    words_number(p, "to_clients"));
 }
 
 static void

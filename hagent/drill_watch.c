@@ -5,7 +5,7 @@
  *
  *   watch 1 BEGUN ENDED PACKETS DROPPED OVERFLOW MALFORMED CUT
  *   rate COUNT...                                       one for each DRILL_BUCKET_MS
- *   flow WAY CLIENT CALL PACKETS DATA EARLY FIRST LAST : FROM-TO... ; CLOSED FROM-TO...
+ *   flow WAY CLIENT CALL PACKETS DATA FIRST LAST : FROM-TO... ; CLOSED FROM-TO...
  */
 #include "hagent/drill_watch.h"
 
@@ -21,7 +21,6 @@
 #define GRE_PPTP    0x880b
 #define GRE_VERSION 1
 #define PPP_DATA    0x00fd
-#define SERVED      (DRILL_UP + 1) /* a way of its own: something went to this client */
 
 int
 drill_watch_init(struct drill_watch *w, int64_t now_us)
@@ -206,8 +205,6 @@ drill_watch_feed(struct drill_watch *w, const uint8_t *packet, size_t len, bool 
 		return;
 	if (out) {
 		f = flow(w, DRILL_DOWN, p.destination, p.call);
-		if (f && f->packets == 0)
-			flow(w, SERVED, p.destination, 0);
 		if (f)
 			note(f, at, p.data);
 		if (f && p.data) {
@@ -221,9 +218,8 @@ drill_watch_feed(struct drill_watch *w, const uint8_t *packet, size_t len, bool 
 		return;
 	note(f, at, p.data);
 	drill_runs_add(&f->times, at);
-	if (p.has_seq && drill_runs_add(&f->numbers, p.seq) &&
-	    !drill_watch_find(w, SERVED, p.source, 0))
-		f->early++;
+	if (p.has_seq)
+		drill_runs_add(&f->numbers, p.seq);
 }
 
 /* ---- text ---- */
@@ -249,12 +245,9 @@ drill_watch_write(const struct drill_watch *w, FILE *out)
 		fprintf(out, " %" PRIu32, w->rate[k]);
 	putc('\n', out);
 	while ((f = drill_watch_next(w, &i, f)) != NULL) {
-		if (f->way == SERVED)
-			continue;
 		fprintf(out,
-		    "flow %u %" PRIu32 " %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32
-		    " %" PRIu32 " :",
-		    f->way, f->client, f->call, f->packets, f->data, f->early, f->first, f->last);
+		    "flow %u %" PRIu32 " %u %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIu32 " :",
+		    f->way, f->client, f->call, f->packets, f->data, f->first, f->last);
 		write_runs(&f->times, out);
 		fprintf(out, " ; %" PRIu64, f->numbers.closed);
 		write_runs(&f->numbers, out);
@@ -313,7 +306,6 @@ read_flow(struct drill_watch *w, const char *s)
 		return !bad;
 	f->packets = number(&s, UINT64_MAX, &bad);
 	f->data = number(&s, UINT64_MAX, &bad);
-	f->early = number(&s, UINT64_MAX, &bad);
 	f->first = (uint32_t)number(&s, UINT32_MAX, &bad);
 	f->last = (uint32_t)number(&s, UINT32_MAX, &bad);
 	bad |= strncmp(s, " :", 2) != 0;

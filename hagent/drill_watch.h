@@ -35,7 +35,6 @@ struct drill_flow {
 	uint8_t way;               /* enum drill_way */
 	uint32_t first, last;      /* time of the first and the last packet */
 	uint64_t packets, data;    /* data: encrypted ones, not PPP's own */
-	uint64_t early;            /* up: came before anything went to this client from here */
 	struct drill_runs times;   /* down: of data; up: of all */
 	struct drill_runs numbers; /* up: the client's sequence numbers that came */
 };
