@@ -146,7 +146,7 @@ struct agent_deep {
 	pid_t pid; /* 0 = none */
 	int pidfd, channel;
 	struct io pidfd_io, channel_io;
-	uint64_t again_ms;  /* not before: what failed */
+	uint64_t again_ms; /* not before: what failed */
 	uint64_t again_wait_ms;
 	uint64_t wanted_ms; /* since when; 0 = it is not */
 	struct deep_report report;
@@ -158,6 +158,7 @@ struct agent_deep {
 	int64_t since;  /* wall clock, of the verdict */
 	bool left_dead; /* that made us give the role away */
 	uint64_t failures;
+	uint64_t dead_ms; /* since when the verdict is that; 0 = it is not */
 };
 
 struct agent_files {
@@ -398,7 +399,9 @@ json_t *agent_crash_json(const struct agent *a); /* of the last hour, for status
 /* agent_deep.c */
 int agent_deep_init(struct agent *a); /* 0, or -1 after a message */
 void agent_deep_fini(struct agent *a);
-void agent_deep_look(struct agent *a);          /* each tick, before health is judged */
+void agent_deep_look(struct agent *a); /* each tick, before health is judged */
+/* A worker is dead, and for so long that the peer need not be in step. */
+bool agent_deep_is_long(const struct agent *a);
 json_t *agent_deep_json(const struct agent *a); /* for status: new reference */
 
 /* agent_flap.c */

@@ -29,6 +29,7 @@
 #define ORDER_MS   2000
 #define AGAIN_MS   2000 /* what failed; longer each time, */
 #define AGAIN_MAX  60000
+#define LONG_MS    7000  /* a worker is dead: the move waits no longer for the copy */
 #define ABSENT_MS  30000 /* without a report: people are told */
 #define REPORT_MAX 8192
 
@@ -299,7 +300,22 @@ note(struct agent *a, const struct deep_finding *f)
 			    &a->journal, "deep-check-answers", "all %zu workers", d->report.n);
 		d->failures += f->verdict == DEEP_DEAD;
 	}
+	if (f->verdict != DEEP_DEAD)
+		d->dead_ms = 0;
+	else if (d->dead_ms == 0)
+		d->dead_ms = loop_now_ms(a->loop);
 	d->finding = *f;
+}
+
+/*
+ * What hangs may be what the copy waits for: a stream that begins anew now never gets in step. The
+ * peer has what came before.
+ */
+bool
+agent_deep_is_long(const struct agent *a)
+{
+	return a->facts.deep_dead && a->deep.dead_ms != 0 &&
+	       loop_now_ms(a->loop) - a->deep.dead_ms >= LONG_MS;
 }
 
 static void
@@ -345,6 +361,7 @@ leave(struct agent *a)
 	if (d->finding.verdict == DEEP_DEAD)
 		d->left_dead = true;
 	d->finding.verdict = DEEP_OFF;
+	d->dead_ms = 0;
 	if (!d->left_dead)
 		d->finding.text[0] = '\0';
 	if (d->pid > 0)

@@ -269,7 +269,7 @@ decide(struct agent *a)
 	    .active = agent_serves(a),
 	    .peer_fresh = peer_fresh(&a->peer, now_ms),
 	    .peer_standby = peer_standby(&a->peer) && !a->peer.held,
-	    .peer_in_step = agent_replica_covers(a),
+	    .peer_in_step = agent_replica_covers(a) || agent_deep_is_long(a),
 	    .peers = a->peer.fault,
 	    .senior = agent_is_senior(a),
 	    .moves = flap->moves,

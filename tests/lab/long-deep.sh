@@ -73,18 +73,45 @@ check_eq "no session is lost by the takeover" "$(w '"\(.up) up, \(.lost) lost, \
     "$many up, 0 lost, 0 redials"
 "$lab" heal gw1 >/dev/null
 check "gw1 has a whole copy" wait_for 60 whole gw2
+sleep 8 # by now the stream is on its own path
+check "and still has" wait_for 60 whole gw2
 load_say "mark hang" && load_answer mark
 
-exec 7< <(exec "$top/tests/lab/stop-thread.py" "$(lab_status .nodes.gw2.pptpd.engine)" data1)
-background+=($!)
-read -r moment <&7
+# hang NODE: a worker of it; since $moment. mend NODE: another daemon.
+hang() {
+	exec 7< <(exec "$top/tests/lab/stop-thread.py" "$(lab_status ".nodes.$1.pptpd.engine")" data1)
+	stopper=$!
+	background+=("$stopper")
+	read -r moment <&7
+}
+mend() {
+	kill "$stopper"
+	"$lab" restart "$1" --plain pptpd >/dev/null
+}
+# nobody_lost WHAT
+nobody_lost() {
+	load_say "echo all 60" && load_answer echo 90
+	check_eq "$1: every connection answers" "$(field "$answer" '"\(.answered) of \(.asked)"')" "$many of $many"
+	load_say window && load_answer window
+	window=$answer
+	check_eq "$1: no session is lost" "$(w '"\(.up) up, \(.lost) lost, \(.redials) redials"')" \
+	    "$many up, 0 lost, 0 redials"
+}
+hang gw2
 check "a worker hangs: the other gateway serves" wait_for 20 is_role gw1 "MASTER active vip"
 note "figure: a worker with half of $many sessions hangs: the other gateway serves after $(ms_since "$moment") ms;" \
     "$(agent gw2 journal --limit 30 | grep -m 1 deep-check-failed)"
-load_say "echo all 60" && load_answer echo 90
-check_eq "every connection answers an Echo-Request" "$(field "$answer" '"\(.answered) of \(.asked)"')" "$many of $many"
-load_say window && load_answer window
-window=$answer
-check_eq "no session is lost" "$(w '"\(.up) up, \(.lost) lost, \(.redials) redials"')" "$many up, 0 lost, 0 redials"
+nobody_lost "a worker hung"
+mend gw2
+
+# The stream breaks just then: it can never be in step again.
+sleep 8
+check "gw2 has a whole copy" wait_for 60 whole gw1
+load_say "mark both" && load_answer mark
+hang gw1
+"$lab" fail gw1 link-sync >/dev/null
+check "a worker hangs, and the stream breaks: the other gateway serves" wait_for 30 is_role gw2 "MASTER active vip"
+note "figure: and with the stream broken: after $(ms_since "$moment") ms"
+nobody_lost "a worker hung and the stream broke"
 [ "$(w .lost)" = 0 ] || note "$(grep -o 'reason=.*' "$scratch/load.err" | sort | uniq -c | sort -rn | head -5)"
 did "the client reports" stop_load
