@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hagent/drill_timer.h"
 #include "hagent/hagent.h"
 #include "hagent/render.h"
 
@@ -158,7 +159,7 @@ render(const struct hagent *h, const struct cluster *c, bool check)
 		status = hagent_fail("--node: got \"%s\", want %s or %s", h->node, c->nodes[0].name,
 		    c->nodes[1].name);
 	else if ((status = check_interfaces(h, r.us)) == HAGENT_OK)
-		status = render_all(h, &r, check);
+		status = render_all(h, &r, check) | drill_timers_render(h, c, check);
 	if (status == HAGENT_OK && !check && (!peer_id || !peer_host))
 		puts("the peer's keys are missing: hagent keys import, then render again");
 	free(hagent);
