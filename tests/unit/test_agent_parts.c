@@ -104,6 +104,36 @@ test_journal_lines(void **state)
 	json_decref(all);
 }
 
+/* For who must not wait for the disk: also where there is none. */
+static void
+test_journal_recent(void **state)
+{
+	struct journal j;
+	json_t *list, *line = json_pack("{s:s,s:i}", "kind", "step", "id", 0);
+
+	assert_int_equal(journal_open(&j, "/proc/no/such/folder/journal"), -1);
+	list = journal_recent(&j, 5);
+	assert_int_equal(json_array_size(list), 0);
+	json_decref(list);
+	journal_remember(&j, line); /* of an earlier agent */
+	json_decref(line);
+	for (int i = 1; i <= JOURNAL_RECENT + 10; i++)
+		journal_add(&j, json_pack("{s:s,s:i}", "kind", "step", "id", i));
+	list = journal_recent(&j, 1000);
+	assert_int_equal(json_array_size(list), JOURNAL_RECENT);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "id")), 11);
+	json_decref(list);
+	list = journal_recent(&j, 2);
+	assert_int_equal(json_array_size(list), 2);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 1), "id")),
+	    JOURNAL_RECENT + 10);
+	assert_true(journal_unix_ms(
+			json_string_value(json_object_get(json_array_get(list, 1), "time"))) > 0);
+	json_decref(list);
+	assert_int_equal(j.lost, JOURNAL_RECENT + 10);
+	journal_close(&j);
+}
+
 static void
 test_journal_tail(void **state)
 {
