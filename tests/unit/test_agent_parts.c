@@ -503,6 +503,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_time),
 	    FILE_TEST(test_journal_lines),
+	    cmocka_unit_test(test_journal_recent),
 	    FILE_TEST(test_journal_tail),
 	    FILE_TEST(test_journal_rotates),
 	    FILE_TEST(test_journal_full_disk),
