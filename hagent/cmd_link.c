@@ -4,8 +4,8 @@
  * hagent link: the standing connections to the peer, in a process of its own, so that nothing that
  * the agent does can stall them and an agent that restarts does not cut them. It reads the key,
  * then gives up root. One runs per gateway: the lock says so. Without an agent for five minutes it
- * ends; also when no path is up and what it was started with has changed on the disk since: the
- * agent starts another one, with the new keys.
+ * ends; also when what it was started with has changed on the disk since, and no path is up or a
+ * key is refused: the agent starts another one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -119,8 +119,10 @@ sources_changed(const struct sources *s)
 }
 
 static bool
-is_cut_off(const struct link_shared *s)
+is_in_trouble(const struct link_shared *s)
 {
+	if (__atomic_load_n(&s->refused, __ATOMIC_RELAXED))
+		return true;
 	for (size_t i = 0; i < DIAL_PATHS; i++) {
 		if (__atomic_load_n(&s->up[i], __ATOMIC_RELAXED))
 			return false;
@@ -141,7 +143,7 @@ wait_for_end(const struct link_shared *shared, const struct sources *sources)
 	while (sigtimedwait(&ending, NULL, &second) < 0 &&
 	       link_now_ms() - __atomic_load_n(&shared->agent_heard_ms, __ATOMIC_RELAXED) <
 		   ALONE_MAX_MS &&
-	       !(is_cut_off(shared) && sources_changed(sources)))
+	       !(is_in_trouble(shared) && sources_changed(sources)))
 		;
 }
 

@@ -214,6 +214,13 @@ hang_up(struct path *p)
 	p->out_len = 0;
 }
 
+void
+link_note_failure(struct link_shared *s, const struct ssh_error *e)
+{
+	if (e->fault == SSH_WRONG_HOST_KEY || e->fault == SSH_KEY_REFUSED)
+		__atomic_store_n(&s->refused, true, __ATOMIC_RELAXED);
+}
+
 static bool
 dial_peer(struct path *p)
 {
@@ -225,6 +232,7 @@ dial_peer(struct path *p)
 	p->heard_ms = p->next_beat_ms = link_now_ms();
 	if (p->channel)
 		return true;
+	link_note_failure(p->config->shared, &e);
 	hang_up(p);
 	set_down(p, "%s", e.text);
 	return false;

@@ -22,6 +22,7 @@ struct link_shared {
 	int64_t agent_heard_ms; /* when our agent last answered */
 	bool up[DIAL_PATHS];
 	bool mirrors; /* our agent stands by, and says that the peer serves */
+	bool refused; /* once, the peer's key or ours was not accepted */
 };
 
 struct link_path {
@@ -31,6 +32,8 @@ struct link_path {
 	struct link_shared *shared;
 };
 
+/* A connection came to nothing. */
+void link_note_failure(struct link_shared *s, const struct ssh_error *e);
 /* Never returns. arg: struct link_path. */
 void *link_run(void *arg);
 int64_t link_now_ms(void);

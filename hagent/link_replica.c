@@ -106,6 +106,7 @@ carry(struct replica_link *l)
 		ssh_channel_free(channel);
 		say("ended", name, e.text);
 	} else {
+		link_note_failure(l->config->shared, &e);
 		say("not opened", name, e.text);
 	}
 	ssh_free(ssh);

@@ -12,7 +12,7 @@
 
 struct link_replica {
 	const struct dial *dial;
-	const struct link_shared *shared;
+	struct link_shared *shared;
 	const char *engine_socket; /* with the root */
 };
 
