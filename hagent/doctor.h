@@ -195,6 +195,7 @@ bool doctor_parse_setting(const char *line, char *key, size_t key_size, char *va
 	X(pair, conntrackd, "both conntrackd hear each other, and nothing is lost", false)         \
 	X(daemon, agent, "the agent runs, and finds nothing wrong", true)                          \
 	X(daemon, pptpd, "the daemon answers", true)                                               \
+	X(daemon, deep, "sessions of the agent's own pass through it", true)                       \
 	X(daemon, tunnel, "its tunnel device and its GRE sockets are there", false)                \
 	X(daemon, descriptors, "its processes may open files enough", false)                       \
 	X(daemon, room, "addresses and sessions to spare", false)                                  \

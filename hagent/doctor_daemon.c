@@ -60,6 +60,34 @@ doctor_daemon_pptpd(const struct doctor *d, struct doctor_answer *a)
 }
 
 void
+doctor_daemon_deep(const struct doctor *d, struct doctor_answer *a)
+{
+	const json_t *deep = json_object_get(d->agent, "deep");
+	const char *state = doctor_text(deep, "state");
+
+	if (!d->agent) {
+		doctor_say(
+		    a, DOCTOR_UNKNOWN, "the agent, which runs the deep check, does not answer");
+	} else if (!deep || json_is_null(deep) || !*state) {
+		doctor_say(a, DOCTOR_OK, "the deep check is not run here now");
+	} else if (doctor_is(deep, "ok")) {
+		doctor_say(a, DOCTOR_OK, "%lld probes by %lld workers, %lld failures",
+		    doctor_number(deep, "probes"), doctor_number(deep, "workers"),
+		    doctor_number(deep, "failures"));
+	} else {
+		bool dead = strcmp(state, "dead") == 0;
+
+		doctor_say(a,
+		    !d->holds_wan ? DOCTOR_OK
+		    : dead        ? DOCTOR_PROBLEM
+				  : DOCTOR_WARNING,
+		    "%s: %s", state, doctor_text(deep, "text"));
+		if (d->holds_wan)
+			doctor_mend(a, "systemctl restart pptpd");
+	}
+}
+
+void
 doctor_daemon_tunnel(const struct doctor *d, struct doctor_answer *a)
 {
 	json_t *list =
