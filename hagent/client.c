@@ -179,6 +179,10 @@ note_silence(struct pptp_client *c)
 		client_note(c, why, "%s", c->seen.garbage);
 	else if (why == PPTP_WHY_AUTH_METHOD)
 		client_note(c, why, "%s", c->seen.method);
+	else if (why == PPTP_WHY_GRE_ELSEWHERE)
+		client_note(c, why, "%u.%u.%u.%u", c->seen.elsewhere >> 24,
+		    c->seen.elsewhere >> 16 & 255, c->seen.elsewhere >> 8 & 255,
+		    c->seen.elsewhere & 255);
 	else
 		client_note(c, why, "no answer in %u s", (unsigned)(c->o.step_timeout_ms / 1000));
 }

@@ -56,6 +56,7 @@ enum pptp_why {
 	PPTP_WHY_GRE_ONE_WAY,    /* GRE comes, ours does not arrive there */
 	PPTP_WHY_GRE_REFUSED,    /* ICMP: protocol unreachable, prohibited */
 	PPTP_WHY_GRE_WRONG_CALL, /* GRE comes, for another call id */
+	PPTP_WHY_GRE_ELSEWHERE,  /* GRE of this call comes from another address, in detail */
 	PPTP_WHY_LOOPED,         /* our own packets come back */
 	PPTP_WHY_LCP,            /* no agreement */
 	PPTP_WHY_AUTH_METHOD,    /* the server wants something else than MS-CHAPv2 */
@@ -132,6 +133,8 @@ void pptp_client_connected(struct pptp_client *c, uint32_t local_ip);
 void pptp_client_tcp(struct pptp_client *c, const uint8_t *bytes, size_t len);
 /* arrived_us: on the carrier's clock, 0 = now. */
 void pptp_client_gre(struct pptp_client *c, const uint8_t *bytes, size_t len, uint64_t arrived_us);
+/* GRE that came to us from another address than the server's. */
+void pptp_client_gre_from(struct pptp_client *c, uint32_t from, const uint8_t *bytes, size_t len);
 /* The control connection could not be made or is gone: errno, 0 = the server closed it. */
 void pptp_client_cut(struct pptp_client *c, int error);
 /* An ICMP error about us: Destination Unreachable with this code; from whom, and its MTU if any. */

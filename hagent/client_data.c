@@ -239,6 +239,19 @@ begins_link(struct rd payload)
 }
 
 void
+pptp_client_gre_from(struct pptp_client *c, uint32_t from, const uint8_t *bytes, size_t len)
+{
+	struct rd r = rd_init(bytes, len), payload;
+	struct gre_header h;
+
+	if (c->fsm.state < CLIENT_CALLING || gre_parse(&r, &h, &payload) < 0 ||
+	    h.call_id != c->s.call_id || !begins_link(payload))
+		return;
+	c->n.gre_strange++;
+	c->seen.elsewhere = from;
+}
+
+void
 pptp_client_gre(struct pptp_client *c, const uint8_t *bytes, size_t len, uint64_t arrived_us)
 {
 	struct rd r = rd_init(bytes, len), payload;

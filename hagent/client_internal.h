@@ -45,10 +45,11 @@ enum client_event { /* behind the types of control messages */
 
 /* What the server said on the way that explains an end. */
 struct client_evidence {
-	bool answered;   /* it has reacted to a GRE packet of ours */
-	bool wrong_call; /* LCP of a link that begins, under another call's number */
-	bool auth_asked; /* its Configure-Request named an authentication */
-	bool auth_other; /* ... other than MS-CHAPv2: */
+	bool answered;      /* it has reacted to a GRE packet of ours */
+	bool wrong_call;    /* LCP of a link that begins, under another call's number */
+	uint32_t elsewhere; /* who sent GRE of this call instead of the server, 0 = nobody */
+	bool auth_asked;    /* its Configure-Request named an authentication */
+	bool auth_other;    /* ... other than MS-CHAPv2: */
 	char method[24];
 	bool challenged, success;
 	unsigned chap_error; /* E=, 0 = none */

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A client on real sockets. The raw socket is bound to our address and connected to the server's,
- * so that the kernel sorts out what is not between the two.
+ * A client on real sockets. The raw socket is bound to our address; once GRE of the call has come,
+ * a filter sorts out what is of others.
  */
 #include "hagent/client_io.h"
 
@@ -27,6 +27,7 @@
 #define BATCH       64
 #define BUFFER      (1 << 20)
 #define CONTROL_LEN 128
+#define IPV4_MIN    20
 
 struct client_io {
 	struct loop *loop;
@@ -59,13 +60,17 @@ now_us(void *arg)
 
 /* ---- ICMP errors, as the kernel queues them for a socket ---- */
 
+/* target: whom the packet was for that met the error. */
 static bool
-next_error(int fd, struct sock_extended_err *e, uint32_t *from)
+next_error(int fd, struct sock_extended_err *e, uint32_t *from, uint32_t *target)
 {
+	struct sockaddr_in to = {0};
 	_Alignas(struct cmsghdr) uint8_t control[512];
 	uint8_t bytes[128];
 	struct iovec v = {bytes, sizeof(bytes)};
-	struct msghdr m = {.msg_iov = &v,
+	struct msghdr m = {.msg_name = &to,
+	    .msg_namelen = sizeof(to),
+	    .msg_iov = &v,
 	    .msg_iovlen = 1,
 	    .msg_control = control,
 	    .msg_controllen = sizeof(control)};
@@ -75,6 +80,7 @@ next_error(int fd, struct sock_extended_err *e, uint32_t *from)
 		return false;
 	*e = (struct sock_extended_err){0};
 	*from = 0;
+	*target = ntohl(to.sin_addr.s_addr);
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h != NULL; h = CMSG_NXTHDR(&m, h)) {
 		if (h->cmsg_level != IPPROTO_IP || h->cmsg_type != IP_RECVERR)
 			continue;
@@ -91,9 +97,11 @@ static void
 take_errors(struct client_io *io, int fd, bool about_gre)
 {
 	struct sock_extended_err e;
-	uint32_t from;
+	uint32_t from, target;
 
-	for (unsigned i = 0; i < BATCH && next_error(fd, &e, &from); i++) {
+	for (unsigned i = 0; i < BATCH && next_error(fd, &e, &from, &target); i++) {
+		if (target != io->server)
+			continue; /* another session's of this host */
 		if (e.ee_origin == SO_EE_ORIGIN_ICMP && e.ee_type == ICMP_DEST_UNREACH)
 			pptp_client_icmp(io->client, about_gre, e.ee_code, from, e.ee_info);
 		else if (e.ee_origin == SO_EE_ORIGIN_LOCAL && e.ee_errno == EMSGSIZE)
@@ -103,11 +111,22 @@ take_errors(struct client_io *io, int fd, bool about_gre)
 
 /* ---- GRE ---- */
 
-/* When the packet arrived, on our clock: not when we found the time to read it. */
+static int64_t
+us_between(const struct timespec *from, const struct timespec *to)
+{
+	return (int64_t)(to->tv_sec - from->tv_sec) * 1000000 +
+	       (to->tv_nsec - from->tv_nsec) / 1000;
+}
+
+/*
+ * When the packet arrived, on our clock: not when we found the time to read it. Two clocks are read
+ * one after the other; we may have been put aside between the two.
+ */
 static uint64_t
 arrival_us(struct msghdr *m)
 {
-	struct timespec stamp = {0}, wall;
+	struct timespec stamp = {0}, wall, again;
+	uint64_t now_us = 0;
 	int64_t age_us;
 
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h != NULL; h = CMSG_NXTHDR(m, h))
@@ -115,10 +134,15 @@ arrival_us(struct msghdr *m)
 			memcpy(&stamp, CMSG_DATA(h), sizeof(stamp));
 	if (stamp.tv_sec == 0)
 		return 0;
-	clock_gettime(CLOCK_REALTIME, &wall);
-	age_us =
-	    (int64_t)(wall.tv_sec - stamp.tv_sec) * 1000000 + (wall.tv_nsec - stamp.tv_nsec) / 1000;
-	return client_io_now_us() - (age_us > 0 ? (uint64_t)age_us : 0);
+	for (unsigned i = 0; i < 3; i++) {
+		clock_gettime(CLOCK_REALTIME, &wall);
+		now_us = client_io_now_us();
+		clock_gettime(CLOCK_REALTIME, &again);
+		if (us_between(&wall, &again) < 50)
+			break;
+	}
+	age_us = us_between(&stamp, &wall);
+	return now_us - (age_us > 0 ? (uint64_t)age_us : 0);
 }
 
 static void
@@ -126,9 +150,16 @@ gre_input(struct client_io *io, const uint8_t *packet, size_t len, uint64_t arri
 {
 	struct rd r = rd_init(packet, len);
 	size_t header = (size_t)(rd_u8(&r) & 15) * 4;
+	uint32_t from;
 
-	rd_skip(&r, header > 0 ? header - 1 : 0);
-	if (rd_ok(&r) && header >= 20)
+	rd_skip(&r, 11);
+	from = rd_u32(&r);
+	rd_skip(&r, header >= IPV4_MIN ? header - 16 : 0);
+	if (!rd_ok(&r) || header < IPV4_MIN)
+		return;
+	if (from != io->server)
+		pptp_client_gre_from(io->client, from, r.p, rd_left(&r));
+	else
 		pptp_client_gre(io->client, r.p, rd_left(&r), arrived_us);
 }
 
@@ -166,6 +197,8 @@ settled(void *arg, uint16_t call_id)
 {
 	struct client_io *io = arg;
 	struct sock_filter code[] = {
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 12), /* from whom */
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, io->server, 0, 4),
 	    BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0), /* the IP header's length */
 	    BPF_STMT(BPF_LD | BPF_H | BPF_IND, 6),
 	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call_id, 0, 1),
@@ -181,10 +214,8 @@ static int
 prepare_gre(struct client_io *io, uint32_t local_ip)
 {
 	struct sockaddr_in us = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(local_ip)};
-	struct sockaddr_in them = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(io->server)};
 
 	if (bind(io->gre, (struct sockaddr *)&us, sizeof(us)) < 0 ||
-	    connect(io->gre, (struct sockaddr *)&them, sizeof(them)) < 0 ||
 	    io_init(&io->gre_io, io->loop, io->gre, gre_cb, io) < 0)
 		return -1;
 	io->gre_ready = true;
@@ -196,11 +227,13 @@ static void
 send_gre(void *arg, const uint8_t *bytes, size_t len)
 {
 	struct client_io *io = arg;
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(io->server)};
 
 	/* An earlier ICMP error is returned by the next send: it is no word about this packet. */
 	for (unsigned i = 0; i < 3 && io->gre_ready; i++)
-		if (send(io->gre, bytes, len, MSG_DONTWAIT) >= 0 || errno == EMSGSIZE ||
-		    errno == EAGAIN)
+		if (sendto(io->gre, bytes, len, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to)) >=
+			0 ||
+		    errno == EMSGSIZE || errno == EAGAIN)
 			return;
 }
 

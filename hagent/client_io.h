@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A PPTP client's bytes over sockets: TCP, and GRE over a raw socket, which needs CAP_NET_RAW or
- * comes from somebody who has it. The kernel hands us only what the server sends to our address,
+ * comes from somebody who has it. The kernel hands us what is sent to our address,
  * and the ICMP errors about what we sent; don't-fragment is set and its answers are reported.
  */
 #ifndef HAGENT_CLIENT_IO_H

@@ -63,13 +63,14 @@ count(struct client_ping *p, uint64_t now_us, uint64_t rtt_us)
 {
 	uint64_t before = p->last_us != 0 ? p->last_us : p->begun_us;
 
-	if (now_us - before > p->gap_us) {
+	if (now_us > before && now_us - before > p->gap_us) {
 		p->gap_us = now_us - before;
 		p->gap_end_us = now_us;
 	}
 	if (p->first_us == 0)
 		p->first_us = now_us;
-	p->last_us = now_us;
+	if (now_us > p->last_us) /* stamps of two clocks are not quite in order */
+		p->last_us = now_us;
 	p->received++;
 	p->rtt_sum_us += rtt_us;
 	if (rtt_us < p->rtt_min_us)
@@ -82,7 +83,7 @@ bool
 client_ping_input(struct client_ping *p, const uint8_t *packet, size_t len)
 {
 	struct client_packet in;
-	uint64_t *sent, now_us = pptp_client_arrival_us(p->client);
+	uint64_t *sent, now_us = pptp_client_arrival_us(p->client), rtt_us;
 
 	if (client_packet_parse(packet, len, &in) < 0 || in.protocol != CLIENT_PACKET_ICMP ||
 	    in.type != 0 || in.id != p->id || in.from != p->target)
@@ -92,9 +93,10 @@ client_ping_input(struct client_ping *p, const uint8_t *packet, size_t len)
 		p->duplicates++;
 		return true;
 	}
-	count(p, now_us, now_us - *sent);
+	rtt_us = now_us > *sent ? now_us - *sent : 0;
+	count(p, now_us, rtt_us);
 	if (p->answered != NULL)
-		p->answered(p->arg, now_us - *sent);
+		p->answered(p->arg, rtt_us);
 	*sent = 0;
 	return true;
 }

@@ -55,6 +55,7 @@ static const char *const why_names[PPTP_WHY_MAX] = {
     [PPTP_WHY_GRE_ONE_WAY] = "gre-one-way",
     [PPTP_WHY_GRE_REFUSED] = "gre-refused",
     [PPTP_WHY_GRE_WRONG_CALL] = "gre-wrong-call",
+    [PPTP_WHY_GRE_ELSEWHERE] = "gre-elsewhere",
     [PPTP_WHY_LOOPED] = "looped",
     [PPTP_WHY_LCP] = "lcp",
     [PPTP_WHY_AUTH_METHOD] = "auth-method",
@@ -210,12 +211,20 @@ why_no_mppe(const struct pptp_client *c)
 }
 
 static enum pptp_why
+why_no_gre(const struct pptp_client *c)
+{
+	if (c->seen.icmp_gre)
+		return PPTP_WHY_GRE_REFUSED;
+	if (c->seen.elsewhere != 0)
+		return PPTP_WHY_GRE_ELSEWHERE;
+	return c->seen.wrong_call ? PPTP_WHY_GRE_WRONG_CALL : PPTP_WHY_GRE_FILTERED;
+}
+
+static enum pptp_why
 why_no_lcp(const struct pptp_client *c)
 {
 	if (c->n.gre_received == 0)
-		return c->seen.icmp_gre     ? PPTP_WHY_GRE_REFUSED
-		       : c->seen.wrong_call ? PPTP_WHY_GRE_WRONG_CALL
-					    : PPTP_WHY_GRE_FILTERED;
+		return why_no_gre(c);
 	if (!c->seen.answered)
 		return c->seen.icmp_gre ? PPTP_WHY_GRE_REFUSED : PPTP_WHY_GRE_ONE_WAY;
 	return c->seen.auth_other ? PPTP_WHY_AUTH_METHOD : PPTP_WHY_LCP;

@@ -66,6 +66,9 @@ static const struct {
     {"gre-wrong-call", "GRE packets come from {server}, but none bears the number of this call.",
 	"a NAT router between the two rewrites call numbers wrongly: switch its PPTP helper on "
 	"(or off), and see that only one client at a time stands behind a router without one"},
+    {"gre-elsewhere", "GRE of this call comes from {detail} instead of {server}.",
+	"the server has several addresses and answers with the wrong one: give its daemon the one "
+	"that clients dial (listen in pptpd.conf), or route by source there"},
     {"looped", "Our own packets came back to us.",
 	"a bridge or a router between here and {server} sends GRE back: look for a loop"},
     {"lcp", "GRE passes in both directions, but {server} and we agree on no link: {detail}.",
