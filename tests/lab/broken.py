@@ -66,6 +66,7 @@ class Server:
 
     def __init__(self, address):
         self.address = address
+        self.lock = threading.Lock()
         self.listener = socket.create_server((address, 1723))
         self.raw = self.call = None
         if self.gre:
@@ -132,7 +133,7 @@ class Server:
     def listen_gre(self):
         while True:
             packet = self.raw.recv(2048)[20:]
-            if self.call is None or len(packet) < 8 or not packet[0] & 0x10 or struct.unpack("!H", packet[6:8])[0] != 9:
+            if self.call is None or len(packet) < 8 or not packet[0] & 0x10 or packet[6:8] != b"\0\x09":
                 continue
             at = 12 + (4 if packet[1] & 0x80 else 0)
             frame = packet[at:]
@@ -147,9 +148,10 @@ class Server:
 
     def ppp(self, protocol, code, ident, body=b""):
         frame = struct.pack("!HHBBH", 0xFF03, protocol, code, ident, 4 + len(body)) + body
-        self.raw.sendto(struct.pack("!HHHHI", 0x3001, 0x880B, len(frame), self.call, self.seq) + frame,
-                        (self.peer, 0))
-        self.seq += 1
+        with self.lock:
+            self.raw.sendto(struct.pack("!HHHHI", 0x3001, 0x880B, len(frame), self.call, self.seq) + frame,
+                            (self.peer, 0))
+            self.seq += 1
 
     def on_ppp(self, protocol, code, ident, body):
         if protocol == LCP and code == REQ:
@@ -271,6 +273,19 @@ class GreOneWay(Server):
         pass
 
 
+class Elsewhere(Server):
+    """Answers with another address of its host."""
+
+    def begin_link(self):
+        own, self.raw = self.raw, socket.socket(socket.AF_INET, socket.SOCK_RAW, 47)
+        self.raw.bind(("127.0.3.1", 0))
+        super().begin_link()
+        self.raw = own
+
+    def on_ppp(self, protocol, code, ident, body):
+        pass
+
+
 class WrongCall(Server):
     def begin_link(self):
         self.call ^= 1
@@ -355,8 +370,8 @@ class IpcpMute(Server):
 
 
 KINDS = (Ssh, Http, Mute, Closes, Resets, RefusesStart, RefusesCall, CallMute, NoGreSocket, NoPpp,
-         GreFiltered, GreOneWay, WrongCall, Pap, Eap, NoAuth, NoChallenge, NoVerdict, WrongPassword, Disabled, FalseServer,
-         RejectsMppe, FortyBits, CcpMute, PoolEmpty, IpcpMute)
+         GreFiltered, GreOneWay, Elsewhere, WrongCall, Pap, Eap, NoAuth, NoChallenge, NoVerdict,
+         WrongPassword, Disabled, FalseServer, RejectsMppe, FortyBits, CcpMute, PoolEmpty, IpcpMute)
 
 
 def main():

@@ -36,7 +36,7 @@ declare -A broken=(
 	[Ssh]="start not-pptp" [Http]="start not-pptp" [Mute]="start silent" [Closes]="start closed"
 	[Resets]="start reset" [RefusesStart]="start start-refused" [RefusesCall]="call call-refused"
 	[CallMute]="call silent" [NoGreSocket]="lcp gre-refused" [NoPpp]="lcp no-link" [GreFiltered]="lcp gre-filtered"
-	[GreOneWay]="lcp gre-one-way" [WrongCall]="lcp gre-wrong-call" [Pap]="lcp auth-method"
+	[GreOneWay]="lcp gre-one-way" [Elsewhere]="lcp gre-elsewhere" [WrongCall]="lcp gre-wrong-call" [Pap]="lcp auth-method"
 	[Eap]="lcp auth-method" [NoAuth]="lcp auth-none" [NoChallenge]="auth auth-silent"
 	[NoVerdict]="auth auth-silent" [WrongPassword]="auth password" [Disabled]="auth account"
 	[FalseServer]="auth server-false" [RejectsMppe]="ccp mppe-refused" [FortyBits]="ccp mppe-weak"
@@ -95,6 +95,11 @@ test_pair() {
 	note "figure: up in $(field "$answer" .ms.up) ms, ping $(field "$answer" .ms.ping) ms"
 	check_says "a page" "done ok" --http "https://$api/" --ca "$(root server)/etc/cert.pem"
 	check_says "a false certificate" "http http-tls" --http "https://$api/"
+	# Without a TUN interface there is no page, and that is said.
+	answer=$(on client env "PPTP_PASSWORD=${static_user[3]}" unshare -m bash -c "mount --bind /dev/null /dev/net/tun &&
+		$hagent --node gw1 --root $(root gw1) probe --json --user api-client --http https://$api/")
+	row "no TUN" "$answer"
+	check_eq "no TUN interface" "$(said "$answer")" "http no-namespace"
 	check_says "no such server" "ping no-route-behind" --ping 192.168.1.99
 	password=wrong check_says "wrong password" "auth password"
 	answer=$(probe --all)
