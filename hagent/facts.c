@@ -5,6 +5,7 @@
  */
 #include "hagent/facts.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,8 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "common/loopback.h"
 
 void
 facts_process_init(struct facts_process *p)
@@ -139,7 +142,7 @@ facts_tun(const char *interface)
 }
 
 /* /proc/net/raw: `  sl  local_address ...`, the local address is IP:PROTOCOL, in hex; GRE is 002F.
- */
+ * Those of our own deep check are not the daemon's. */
 int
 facts_gre_sockets(void)
 {
@@ -152,7 +155,8 @@ facts_gre_sockets(void)
 	while (fgets(line, sizeof(line), f)) {
 		unsigned address, protocol;
 
-		if (sscanf(line, " %*d: %x:%x", &address, &protocol) == 2 && protocol == 47)
+		if (sscanf(line, " %*d: %x:%x", &address, &protocol) == 2 && protocol == 47 &&
+		    !loopback_is_source(ntohl(address)))
 			n++;
 	}
 	fclose(f);
