@@ -489,6 +489,7 @@ agent_fini(struct agent *a)
 	json_decref(a->last_transition);
 	json_decref(a->move.last);
 	agent_counts_fini(a);
+	json_decref(a->probes);
 	journal_close(&a->journal);
 	cluster_free(a->cluster);
 }

@@ -352,6 +352,7 @@ struct agent {
 	struct agent_status *status;
 	struct agent_log *log;
 	struct agent_counts *counts; /* NULL = nothing yet */
+	json_t *probes;              /* see agent_probed.c; NULL = none */
 };
 
 /* agent.c */
@@ -559,6 +560,10 @@ void agent_counts_fini(struct agent *a);
 json_t *agent_counts_json(const struct agent *a);
 /* Of our processes: [{"name","pid","open_fds","max_fds","rss_bytes","cpu_ms","threads"}]. */
 json_t *agent_processes_json(const struct agent *a);
+
+/* agent_probed.c: the command `probed` {"report":...}; what status says of it: new reference */
+void agent_probed(struct answer_request *r, json_t *args, struct agent *a);
+json_t *agent_probes_json(const struct agent *a);
 
 /* agent_commands.c */
 json_t *agent_status_json(struct agent *a);

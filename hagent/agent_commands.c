@@ -130,6 +130,7 @@ agent_status_json(struct agent *a)
 	json_object_set_new(o, "split", agent_split_json(a));
 	json_object_set_new(o, "crashes", agent_crash_json(a));
 	json_object_set_new(o, "deep", agent_deep_json(a));
+	json_object_set_new(o, "probes", agent_probes_json(a));
 	json_object_set_new(o, "maintenance",
 	    a->maintenance.on ? json_integer((json_int_t)a->maintenance.since) : json_null());
 	json_object_set_new(o, "move", agent_move_json(a));
@@ -249,6 +250,12 @@ run_maintenance(struct answer_request *r, json_t *args, void *arg)
 	agent_maintain_turn(r, args, arg);
 }
 
+static void
+run_probed(struct answer_request *r, json_t *args, void *arg)
+{
+	agent_probed(r, args, arg);
+}
+
 /* ---- files ---- */
 
 static void
@@ -329,6 +336,7 @@ static const struct answer_command agent_rows[] = {
     {"switchover", run_switchover},
     {"leave", run_leave},
     {"maintenance", run_maintenance},
+    {"probed", run_probed},
     {"drill-run", agent_drill_run},
     {"drill-abort", agent_drill_abort},
     {"drills", agent_drill_list},

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/answer.h"
 #include "common/log.h"
 #include "hagent/hagent.h"
 #include "hagent/probe.h"
@@ -23,6 +24,8 @@
 #define EVERY_S    60
 #define ECHO_S     10
 
+#define TELL_MS 300
+
 struct run {
 	struct loop *loop;
 	struct sig sigs[2];
@@ -32,6 +35,7 @@ struct run {
 	struct probe_target targets[PROBE_TARGETS_MAX];
 	struct probe *probe;
 	struct cluster *cluster;
+	const struct hagent *h;
 	char password[SECRET_MAX];
 	const char *server, *password_file;
 	bool json, all, stopping, ok;
@@ -299,6 +303,19 @@ show(const struct run *r, const json_t *report)
 	fflush(stdout);
 }
 
+/* On a gateway of the pair that was probed its agent keeps the result, for status and metrics. */
+static void
+tell_agent(const struct run *r, json_t *report)
+{
+	char *path;
+
+	if (!r->cluster || r->o.client.server != r->cluster->vip_wan.address)
+		return;
+	path = hagent_path(r->h, HAGENT_SOCKET);
+	json_decref(answer_call(path, "probed", json_pack("{s:O}", "report", report), TELL_MS));
+	free(path);
+}
+
 static void
 done_cb(void *arg)
 {
@@ -307,6 +324,7 @@ done_cb(void *arg)
 
 	r->ok = probe_ok(r->probe);
 	show(r, report);
+	tell_agent(r, report);
 	json_decref(report);
 	if (r->watch_s == 0 || r->stopping)
 		loop_stop(r->loop);
@@ -378,6 +396,7 @@ cmd_probe(const struct hagent *h, int argc, char **argv)
 
 	if (r == NULL)
 		return hagent_fail("%s", strerror(errno));
+	r->h = h;
 	status = take_words(r, argc, argv);
 	if (status == HAGENT_OK)
 		status = complete(h, r);
