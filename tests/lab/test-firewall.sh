@@ -188,6 +188,12 @@ counted "a bogon is dropped" drop_bogon 1 wan tcp,src=203.0.113.9,dst=$VIP,dport
 counted "RFC 1918 on WAN is dropped" drop_bogon 1 wan tcp,src=172.16.1.1,dst=$VIP,dport=1723
 counted "the VIP, LAN, sync and pool as sources on WAN are dropped" drop_spoof 4 wan \
 	icmp,src=$VIP,dst=198.51.100.11 icmp,src=192.168.1.20,dst=$VIP icmp,src=10.255.0.2,dst=$VIP icmp,src=10.8.0.10,dst=$VIP
+# The gateway that stands by: the other one's answers from the address pass, and are no call's.
+A ip addr del $VIP/24 dev wan
+counted "the VIP as a source where it is not: not dropped" drop_spoof 0 wan icmp,src=$VIP,dst=198.51.100.11
+counted "GRE from the VIP where it is not: accepted, no call needed" drop_gre_call 0 wan gre,src=$VIP,dst=198.51.100.11,call=0x1234
+counted "GRE from another one there is not" drop_gre_call 1 wan gre,src=$CLIENT,dst=198.51.100.11,call=0x1234
+A ip addr add $VIP/24 dev wan
 counted "a foreign source on LAN is dropped" drop_spoof 1 lan icmp,src=$CLIENT,dst=192.168.1.2
 counted "a foreign source on sync is dropped" drop_spoof 1 sync icmp,src=$CLIENT,dst=10.255.0.1
 counted "a source outside the pool in a tunnel is dropped" drop_tunnel_source 1 pppha0 icmp,src=192.168.1.20,dst=10.8.0.1
@@ -209,7 +215,7 @@ web=tcp,src=10.8.0.10,dst=192.168.1.20,dport=443
 counted "the shut gate stops tunnel to LAN" drop_gate 1 pppha0 $web
 counted "the shut gate stops tunnel to WAN" drop_gate 1 pppha0 udp,src=10.8.0.10,dst=8.8.8.8,dport=53
 ip -n pha-fwa addr del $VIP/24 dev wan
-ip -n pha-fwa neigh add $VIP lladdr 02:00:00:00:09:01 dev wan
+ip -n pha-fwa neigh replace $VIP lladdr 02:00:00:00:09:01 dev wan
 has "the shut gate relays WAN to WAN for the VIP" "$(packet wan tcp,src=$CLIENT,dst=$VIP,dport=1723,flags=A)" "wanb tcp $CLIENT>$VIP ttl=63"
 counted "but nothing else" drop_gate 1 wan udp,src=$CLIENT,dst=8.8.8.8,dport=53
 ip -n pha-fwa neigh del $VIP dev wan
