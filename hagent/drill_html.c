@@ -150,7 +150,25 @@ struct column {
 };
 
 static void
-put_table(FILE *f, const char *title, const char *class, const json_t *list,
+put_cells(FILE *f, const json_t *o, const struct column *columns, size_t n)
+{
+	fputs("<tr>", f);
+	for (size_t k = 0; k < n; k++) {
+		const json_t *v = json_object_get(o, columns[k].name);
+
+		fprintf(f, "<td%s>", columns[k].number ? " class=\"n\"" : "");
+		if (columns[k].number)
+			put_number(f, v, "");
+		else
+			html_put(f, json_string_value(v));
+		fputs("</td>", f);
+	}
+	fputs("</tr>\n", f);
+}
+
+/* What few will read is folded, with the number of its rows. */
+static void
+put_table(FILE *f, const char *title, const char *class, bool folded, const json_t *list,
     const struct column *columns, size_t n)
 {
 	const json_t *o;
@@ -158,34 +176,26 @@ put_table(FILE *f, const char *title, const char *class, const json_t *list,
 
 	if (json_array_size(list) == 0)
 		return;
+	fputs("<section class=\"card\">", f);
+	if (folded)
+		fprintf(f, "<details><summary><h2>%s</h2> (%zu)</summary>\n", title,
+		    json_array_size(list));
+	else
+		fprintf(f, "<h2>%s</h2>\n", title);
 	fprintf(f,
-	    "<section class=\"card\"><h2>%s</h2>\n<div class=\"scroll\" tabindex=\"0\" "
-	    "role=\"group\" aria-label=\"%s\"><table class=\"%s\"><thead><tr>",
-	    title, title, class);
+	    "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"%s\"><table "
+	    "class=\"%s\"><thead><tr>",
+	    title, class);
 	for (size_t k = 0; k < n; k++)
 		fprintf(f, "<th scope=\"col\"%s>%s</th>", columns[k].number ? " class=\"n\"" : "",
 		    columns[k].title);
 	fputs("</tr></thead><tbody>\n", f);
-	json_array_foreach(list, i, o)
-	{
-		fputs("<tr>", f);
-		for (size_t k = 0; k < n; k++) {
-			const json_t *v = json_object_get(o, columns[k].name);
-
-			fprintf(f, "<td%s>", columns[k].number ? " class=\"n\"" : "");
-			if (columns[k].number)
-				put_number(f, v, "");
-			else
-				html_put(f, json_string_value(v));
-			fputs("</td>", f);
-		}
-		fputs("</tr>\n", f);
-	}
-	fputs("</tbody></table></div></section>\n", f);
+	json_array_foreach(list, i, o) put_cells(f, o, columns, n);
+	fprintf(f, "</tbody></table></div>%s</section>\n", folded ? "</details>" : "");
 }
 
-#define TABLE(f, title, class, list, columns)                                                      \
-	put_table(f, title, class, list, columns, sizeof(columns) / sizeof(columns[0]))
+#define TABLE(f, title, class, folded, list, columns)                                              \
+	put_table(f, title, class, folded, list, columns, sizeof(columns) / sizeof(columns[0]))
 
 static void
 put_tables(FILE *f, const json_t *report)
@@ -201,10 +211,11 @@ put_tables(FILE *f, const json_t *report)
 	static const struct column phases[] = {{"part", "name", false}, {"result", "result", false},
 	    {"took ms", "ms", true}, {"", "text", false}};
 
-	TABLE(f, "Sessions that did not survive", "gone", json_object_get(report, "gone"), gone);
-	TABLE(f, "Steps", "steps", json_object_get(report, "steps"), steps);
-	TABLE(f, "Longest gaps", "worst", json_object_get(report, "worst"), worst);
-	TABLE(f, "The drill itself", "phases", json_object_get(report, "phases"), phases);
+	TABLE(f, "Sessions that did not survive", "gone", false, json_object_get(report, "gone"),
+	    gone);
+	TABLE(f, "Steps", "steps", false, json_object_get(report, "steps"), steps);
+	TABLE(f, "Longest gaps", "worst", true, json_object_get(report, "worst"), worst);
+	TABLE(f, "The drill itself", "phases", true, json_object_get(report, "phases"), phases);
 }
 
 static void

@@ -208,10 +208,10 @@ put_running(FILE *f, const json_t *running)
 	if (!json_is_object(running))
 		return;
 	fputs("<p class=\"running\"><strong>A drill is running</strong>: ", f);
-	html_member(f, running, "kind", "");
-	if (*words_text(running, "step")) {
-		fputs(", step ", f);
-		html_member(f, running, "step", "");
+	html_member(f, running, "name", "");
+	if (*words_text(running, "phase")) {
+		fputs(", part ", f);
+		html_member(f, running, "phase", "");
 	}
 	fputs("</p>\n", f);
 }

@@ -166,7 +166,9 @@ put_hours(FILE *f)
 static void
 put_rates(FILE *f, struct row *in, struct row *out)
 {
-	in->top = out->top = nice((in->max > out->max ? in->max : out->max) * 8) / 8;
+	double most = (in->max > out->max ? in->max : out->max) * 8;
+
+	in->top = out->top = nice(most > 1000 ? most : 1000) / 8;
 	put_legend(f, "out", "to clients", out, html_rate);
 	put_legend(f, "in", "from clients", in, html_rate);
 	fputs("<div class=\"chart\">\n", f);

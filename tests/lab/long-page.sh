@@ -30,7 +30,7 @@ if ! has_page; then
 	background+=($!)
 fi
 check "the page is there" wait_for 10 has_page
-start_client "${any_user[@]}" --sessions 130 --ping 192.168.1.20 --count 100000 --rate 2
+start_client "${any_user[@]}" --sessions 130 --ping 192.168.1.20 --count 100000 --rate 10
 check "130 sessions are up" wait_for 20 sessions gw1 130
 if [[ $parts == *drill* ]]; then
 	agent gw1 drill run planned >"$scratch/drill" 2>&1

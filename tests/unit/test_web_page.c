@@ -92,7 +92,8 @@ static json_t *
 drills(void)
 {
 	return parse(
-	    "{'running':{'kind':'link','step':'cut'},'drills':[{'id':'20261121T184500Z-gw1','kind':"
+	    "{'running':{'name':'nightly','phase':'strike'},'drills':[{'id':'20261121T184500Z-gw1',"
+	    "'kind':"
 	    "'crash','node':'gw1','at':'2026-11-21T18:45:00Z','verdict':'passed','why':'all went "
 	    "on',"
 	    "'ms':90,'sessions':{'before':100,'survived':100,'redialled':0,'lost':0},'gap_ms':{'"
@@ -256,8 +257,8 @@ test_healthy(void **state)
 		"VIP 198.51.100.10", "WAN \u2717 down", "sync \u2713", "198.51.100.12",
 		"tcp 192.168.1.20:443", "anna", "5.7\u00a0MB", "61\u00a0s", "at risk</span>",
 		"setting up</span>", "all went on", "/drills/20261121T184500Z-gw1",
-		"A drill is running", "Last one passed", "97 of 100", "32\u00a0Mbit/s",
-		"64\u00a0Mbit/s"),
+		"A drill is running</strong>: nightly, part strike", "Last one passed", "97 of 100",
+		"32\u00a0Mbit/s", "64\u00a0Mbit/s"),
 	    SAYS("What to do", "@", "(null)"));
 }
 
