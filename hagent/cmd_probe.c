@@ -18,18 +18,20 @@
 #include "hagent/hagent.h"
 #include "hagent/probe.h"
 #include "hagent/probe_words.h"
+#include "hagent/progress.h"
 #include "hagent/words.h"
 
 #define SECRET_MAX 512
 #define EVERY_S    60
 #define ECHO_S     10
-
-#define TELL_MS 300
+#define TICK_MS    300
+#define TELL_MS    300
 
 struct run {
 	struct loop *loop;
 	struct sig sigs[2];
-	struct timer again;
+	struct timer again, tick;
+	struct progress progress;
 	struct probe_options o;
 	struct probe_url url;
 	struct probe_target targets[PROBE_TARGETS_MAX];
@@ -303,6 +305,18 @@ show(const struct run *r, const json_t *report)
 	fflush(stdout);
 }
 
+/* What it is at, for who waits at a terminal. */
+static void
+tick_cb(void *arg)
+{
+	struct run *r = arg;
+	char text[80];
+
+	probe_say(r->probe, text);
+	progress_say(&r->progress, "%s", text);
+	timer_set(&r->tick, TICK_MS);
+}
+
 /* On a gateway of the pair that was probed its agent keeps the result, for status and metrics. */
 static void
 tell_agent(const struct run *r, json_t *report)
@@ -322,6 +336,8 @@ done_cb(void *arg)
 	struct run *r = arg;
 	json_t *report = probe_report(r->probe);
 
+	timer_cancel(&r->tick);
+	progress_end(&r->progress);
 	r->ok = probe_ok(r->probe);
 	show(r, report);
 	tell_agent(r, report);
@@ -339,8 +355,11 @@ begin(struct run *r)
 {
 	probe_free(r->probe);
 	r->probe = probe_new(r->loop, &r->o, &ops, r);
-	if (r->probe != NULL && probe_start(r->probe, -1) == 0)
+	if (r->probe != NULL && probe_start(r->probe, -1) == 0) {
+		progress_begin(&r->progress);
+		timer_set(&r->tick, TICK_MS);
 		return;
+	}
 	if (errno == EPERM)
 		hagent_fail(
 		    "cannot open a raw socket for GRE: run it as root, or with CAP_NET_RAW");
@@ -378,10 +397,12 @@ run_loop(struct run *r)
 	    sig_init(&r->sigs[1], r->loop, SIGTERM, sig_cb, r) < 0)
 		return hagent_fail("%s", strerror(errno));
 	timer_init(&r->again, r->loop, again_cb, r);
+	timer_init(&r->tick, r->loop, tick_cb, r);
 	timer_set(&r->again, 0);
 	loop_run(r->loop);
 	probe_free(r->probe);
 	timer_cancel(&r->again);
+	timer_cancel(&r->tick);
 	sig_fini(&r->sigs[0]);
 	sig_fini(&r->sigs[1]);
 	loop_free(r->loop);

@@ -66,6 +66,8 @@ void probe_start_on(struct probe *p, struct pptp_client *c, uint64_t (*now_us)(v
 void probe_stop(struct probe *p);
 
 bool probe_ok(const struct probe *p); /* after done() */
+/* What it is at, in a few words: "lcp", "held for 12 s, 120 pings, 1 lost". */
+void probe_say(const struct probe *p, char out[static 80]);
 /* What was found, new reference; at any time. */
 json_t *probe_report(const struct probe *p);
 /* The same for people, to stdout. */

@@ -205,6 +205,29 @@ gre_report(const struct probe *p)
 	    (json_int_t)n.clear, "too_big", (json_int_t)n.too_big);
 }
 
+void
+probe_say(const struct probe *p, char out[static 80])
+{
+	static const char *const words[] = {[PROBE_PING] = "ping",
+	    [PROBE_LARGE] = "pings as large as the tunnel",
+	    [PROBE_TARGETS] = "servers behind the tunnel",
+	    [PROBE_HTTP] = "page",
+	    [PROBE_CLOSE] = "goodbye"};
+	struct pptp_client_state s = {.step = PPTP_STEP_TCP};
+	const struct client_ping *g = &p->held;
+
+	if (p->client != NULL)
+		pptp_client_state(p->client, &s);
+	if (p->phase == PROBE_HOLD)
+		snprintf(out, 80, "held for %u of %u s, %llu pings, %llu lost",
+		    (unsigned)((p->now_us() - p->hold_us) / 1000000), p->o->for_ms / 1000,
+		    (unsigned long long)g->sent, (unsigned long long)(g->sent - g->received));
+	else
+		snprintf(out, 80, "%s",
+		    p->phase == PROBE_DIAL || p->phase == PROBE_DONE ? pptp_step_name(s.step)
+								     : words[p->phase]);
+}
+
 json_t *
 probe_report(const struct probe *p)
 {
