@@ -155,21 +155,32 @@ struct entry {
 	bool up;
 	const struct ppp_state *ppp;
 	const struct dp_counters *data;
-	json_t *replica, *link; /* taken over */
+	bool brief;             /* what a list for people needs of it */
+	bool at_risk;           /* no standby holds it */
+	json_t *replica, *link; /* taken over; not with brief */
 };
 
 static json_t *
 json_entry(const struct entry *n)
 {
-	json_t *o = json_pack("{s:I,s:i,s:i,s:s,s:b,s:I}", "id", (json_int_t)n->id, "call",
-	    n->call_id, "peer_call", n->peer_call_id, "state", n->state, "up", n->up, "age_ms",
-	    (json_int_t)n->age_ms);
+	json_t *o = json_pack("{s:I,s:i,s:s,s:b,s:I}", "id", (json_int_t)n->id, "call", n->call_id,
+	    "state", n->state, "up", n->up, "age_ms", (json_int_t)n->age_ms);
 
 	json_object_set_new(o, "user", json_name(n->user));
 	json_object_set_new(o, "peer", json_ip(n->peer_ip));
 	json_object_set_new(o, "address", json_ip(n->address));
 	json_object_set_new(o, "mtu", json_integer(n->ppp->mtu));
 	json_object_set_new(o, "mppe", json_boolean(n->ppp->ccp_bits == 0x01000040));
+	if (n->brief) {
+		json_object_update_new(
+		    o, json_pack("{s:I,s:I,s:I,s:I,s:b}", "rx_packets",
+			   (json_int_t)n->data->rx_packets, "rx_octets",
+			   (json_int_t)n->data->rx_octets, "tx_packets",
+			   (json_int_t)n->data->tx_packets, "tx_octets",
+			   (json_int_t)n->data->tx_octets, "at_risk", n->at_risk));
+		return o;
+	}
+	json_object_set_new(o, "peer_call", json_integer(n->peer_call_id));
 	json_object_set_new(o, "tx_seq", json_integer(n->data->tx_seq));
 	json_object_set_new(o, "rx_seq", json_integer(n->data->rx_seq));
 	json_object_set_new(o, "tx_acked", json_integer(n->data->tx_acked));
@@ -208,7 +219,7 @@ json_link(const struct ppp_counters *n)
 }
 
 static json_t *
-json_session(const struct session *s)
+json_session(const struct session *s, bool brief)
 {
 	struct engine *e = s->engine;
 	struct ppp_state p;
@@ -228,13 +239,15 @@ json_session(const struct session *s)
 	    .up = s->up,
 	    .ppp = &p,
 	    .data = &n,
-	    .replica = json_exposure(&s->replica, n.tx_seq),
-	    .link = json_link(ppp_counters(s->ppp))});
+	    .brief = brief,
+	    .at_risk = s->replica.member && !s->replica.held,
+	    .replica = brief ? NULL : json_exposure(&s->replica, n.tx_seq),
+	    .link = brief ? NULL : json_link(ppp_counters(s->ppp))});
 }
 
 /* A session of the standby's copy. NULL: its record cannot be read. */
 static json_t *
-json_mirrored(const struct mirror_session *m)
+json_mirrored(const struct mirror_session *m, bool brief)
 {
 	struct session_record r;
 	struct dp_counters n = {.tx_seq = m->counters.tx_seq,
@@ -259,49 +272,25 @@ json_mirrored(const struct mirror_session *m)
 	    .up = true,
 	    .ppp = &r.ppp,
 	    .data = &n,
-	    .replica = json_pack("{s:b,s:I,s:I,s:s}", "stale", m->stale, "mark_seq",
-		(json_int_t)m->mark.seq, "mark_index", (json_int_t)m->mark.index, "classes",
-		classes_name(m->mark.open)),
-	    .link = json_object()});
+	    .brief = brief,
+	    .replica = brief ? NULL
+			     : json_pack("{s:b,s:I,s:I,s:s}", "stale", m->stale, "mark_seq",
+				   (json_int_t)m->mark.seq, "mark_index", (json_int_t)m->mark.index,
+				   "classes", classes_name(m->mark.open)),
+	    .link = brief ? NULL : json_object()});
 	session_record_wipe(&r);
-	return o;
-}
-
-/* What a list for people needs of an entry, which it replaces. */
-static json_t *
-json_brief(json_t *entry)
-{
-	static const char *const names[] = {
-	    "id", "call", "state", "user", "peer", "address", "up", "age_ms", "mtu", "mppe"};
-	static const char *const data[] = {"rx_packets", "rx_octets", "tx_packets", "tx_octets"};
-	json_t *o = json_object();
-
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		json_object_set(o, names[i], json_object_get(entry, names[i]));
-	for (size_t i = 0; i < sizeof data / sizeof data[0]; i++)
-		json_object_set(
-		    o, data[i], json_object_get(json_object_get(entry, "data"), data[i]));
-	json_decref(entry);
 	return o;
 }
 
 /* What has this call id: a session that serves, else one of the copy, else NULL. */
 static json_t *
-json_by_call(const struct engine *e, uint16_t call_id)
+json_by_call(const struct engine *e, uint16_t call_id, bool brief)
 {
 	const struct session *s = e->by_call[call_id];
 
 	if (s != NULL && s->call.state != CALL_CLOSED && !s->local)
-		return json_session(s);
-	return e->copies[call_id] != NULL ? json_mirrored(e->copies[call_id]) : NULL;
-}
-
-static bool
-at_risk(const struct engine *e, uint16_t call_id)
-{
-	const struct session *s = e->by_call[call_id];
-
-	return s != NULL && s->replica.member && !s->replica.held;
+		return json_session(s, brief);
+	return e->copies[call_id] != NULL ? json_mirrored(e->copies[call_id], brief) : NULL;
 }
 
 /*
@@ -323,13 +312,8 @@ cmd_sessions(struct answer_request *r, json_t *args, void *arg)
 	if (limit > LIST_MAX)
 		limit = LIST_MAX;
 	for (json_int_t id = after < 0 ? 1 : after + 1; id <= 65535; id++) {
-		if ((entry = json_by_call(e, (uint16_t)id)) == NULL)
+		if ((entry = json_by_call(e, (uint16_t)id, brief)) == NULL)
 			continue;
-		if (brief) {
-			entry = json_brief(entry);
-			json_object_set_new(
-			    entry, "at_risk", json_boolean(at_risk(e, (uint16_t)id)));
-		}
 		bytes += json_dumpb(entry, NULL, 0, JSON_COMPACT) + 1;
 		if ((json_int_t)json_array_size(list) == limit || bytes > LIST_BYTES) {
 			json_decref(entry);

@@ -66,7 +66,9 @@ def ended(sockets):
     """How many the server has ended."""
     n = 0
     for s in sockets:
-        if select.select([s], [], [], 0)[0]:
+        waiting = select.poll()
+        waiting.register(s, select.POLLIN)
+        if waiting.poll(0):
             try:
                 n += s.recv(65536) == b""
             except OSError:

@@ -263,7 +263,10 @@ keygate_left(const struct keygate *g, uint32_t seq)
 const char *
 session_end_name(enum session_end end)
 {
-	return "end";
+	static char name[32];
+
+	snprintf(name, sizeof name, "an-end-%d", (int)end);
+	return name;
 }
 
 void
@@ -384,6 +387,65 @@ test_pages(void **state)
 		add_session((uint16_t)(1 + i * 262), "u");
 	assert_int_equal(count_listed(20, &pages), 250);
 	assert_int_equal(pages, 13);
+}
+
+/* A session of the copy that nobody but this gateway has, and one that the standby holds. */
+static void
+test_brief(void **state)
+{
+	static const char *const names[] = {"id", "call", "state", "user", "peer", "address", "up",
+	    "age_ms", "mtu", "mppe", "rx_packets", "rx_octets", "tx_packets", "tx_octets",
+	    "at_risk"};
+	json_t *args = json_pack("{s:b}", "brief", 1), *list;
+
+	add_session(1, "u")->replica.member = true;
+	add_session(2, "v")->replica.member = true;
+	eng.by_call[2]->replica.held = true;
+	cmd_sessions(NULL, args, &eng);
+	list = json_object_get(answer, "sessions");
+	assert_int_equal(json_array_size(list), 2);
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		assert_non_null(json_object_get(json_array_get(list, 0), names[i]));
+	assert_int_equal(json_object_size(json_array_get(list, 0)), sizeof names / sizeof names[0]);
+	assert_true(json_is_true(json_object_get(json_array_get(list, 0), "at_risk")));
+	assert_true(json_is_false(json_object_get(json_array_get(list, 1), "at_risk")));
+	json_decref(args);
+}
+
+/* Every cause and reason is there from the beginning, so that a curve has no hole. */
+static void
+test_metrics(void **state)
+{
+	static const struct ip_list none;
+	const json_t *drops, *totals;
+
+	eng.pool = pool_new(&none);
+	add_session(1, "u");
+	eng.stats.failed[END_KICKED] = 3;
+	eng.stats.ended[END_KICKED] = 4;
+	eng.stats.carried.rx_octets = 1000;
+	engine_count_setup(&eng.stats, 0);
+	engine_count_setup(&eng.stats, 50);
+	engine_count_setup(&eng.stats, 51);
+	engine_count_setup(&eng.stats, 60000);
+	control_metrics(NULL, NULL, &eng);
+	pool_free(eng.pool);
+	eng.pool = NULL;
+	drops = json_object_get(json_object_get(answer, "data"), "drops");
+	assert_int_equal(json_object_size(drops), DP_DROP_MAX);
+	assert_int_equal(
+	    json_integer_value(json_object_get(json_object_get(answer, "data"), "rx_octets")),
+	    0x7f7f7f7f7f7f7f - 1000);
+	totals = json_object_get(answer, "totals");
+	assert_int_equal(json_object_size(json_object_get(totals, "ended")), END_MAX - 1);
+	assert_int_equal(json_integer_value(json_object_get(
+			     json_object_get(totals, "failed"), session_end_name(END_KICKED))),
+	    3);
+	totals = json_object_get(json_object_get(totals, "setup"), "count");
+	assert_int_equal(json_array_size(totals), SETUP_BUCKETS + 1);
+	assert_int_equal(json_integer_value(json_array_get(totals, 0)), 2);
+	assert_int_equal(json_integer_value(json_array_get(totals, 1)), 1);
+	assert_int_equal(json_integer_value(json_array_get(totals, SETUP_BUCKETS)), 1);
 }
 
 /* Users with a domain of their own choice in front of their name, and a drop of every kind. */
@@ -596,6 +658,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_pages),
 	    TEST(test_pages_of_long_names),
+	    TEST(test_brief),
+	    TEST(test_metrics),
 	    TEST(test_kick),
 	    TEST(test_suspects),
 	    TEST(test_the_copy_is_listed),
