@@ -10,18 +10,23 @@
 #include <unistd.h>
 
 #include "hagent/doctor.h"
+#include "hagent/progress.h"
 
-static const char *
-mark(const char *verdict)
+static const struct {
+	const char *verdict, *mark;
+	enum term_style style;
+} marks[] = {{"ok", "ok", TERM_GOOD}, {"warning", "WARNING", TERM_WARN},
+    {"problem", "PROBLEM", TERM_BAD}, {"unknown", "unknown", TERM_DIM}};
+
+static void
+show_mark(const struct term *t, const char *verdict)
 {
-	static const char *const marks[][2] = {
-	    {"ok", "ok"}, {"warning", "WARNING"}, {"problem", "PROBLEM"}};
+	size_t i = 0;
 
-	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
-		if (strcmp(marks[i][0], verdict) == 0)
-			return marks[i][1];
-	}
-	return "unknown";
+	while (i < sizeof(marks) / sizeof(marks[0]) - 1 && strcmp(marks[i].verdict, verdict) != 0)
+		i++;
+	printf(
+	    "  %s%-7s%s", term_on(t, marks[i].style), marks[i].mark, term_off(t, marks[i].style));
 }
 
 static void
@@ -30,30 +35,32 @@ show_remedy(const json_t *remedy)
 	const char *where = doctor_text(remedy, "where"), *file = doctor_text(remedy, "file");
 
 	if (*doctor_text(remedy, "command"))
-		printf("          %*s mend it%s%s: %s\n", 16, "", *where ? " on " : "", where,
+		printf("%28smend it%s%s: %s\n", "", *where ? " on " : "", where,
 		    doctor_text(remedy, "command"));
 	else if (*file && doctor_number(remedy, "line") > 0)
-		printf("          %*s mend it: %s, line %lld: %s\n", 16, "", file,
-		    doctor_number(remedy, "line"), doctor_text(remedy, "change"));
+		printf("%28smend it: %s, line %lld: %s\n", "", file, doctor_number(remedy, "line"),
+		    doctor_text(remedy, "change"));
 	else if (*file)
-		printf(
-		    "          %*s mend it: %s: %s\n", 16, "", file, doctor_text(remedy, "change"));
+		printf("%28smend it: %s: %s\n", "", file, doctor_text(remedy, "change"));
 }
 
 static void
 show(const json_t *result)
 {
 	const char *theme = "";
+	struct term t;
 	json_t *check;
 	size_t i;
 
+	term_look(&t, STDOUT_FILENO);
 	json_array_foreach(json_object_get(result, "checks"), i, check)
 	{
 		if (strcmp(theme, doctor_text(check, "theme")) != 0)
-			printf("%s%s\n", *theme ? "\n" : "", doctor_text(check, "theme"));
+			printf("%s%s%s%s\n", *theme ? "\n" : "", term_on(&t, TERM_BOLD),
+			    doctor_text(check, "theme"), term_off(&t, TERM_BOLD));
 		theme = doctor_text(check, "theme");
-		printf("  %-7s %-16s  %s\n", mark(doctor_text(check, "verdict")),
-		    doctor_text(check, "name"), doctor_text(check, "seen"));
+		show_mark(&t, doctor_text(check, "verdict"));
+		printf(" %-16s  %s\n", doctor_text(check, "name"), doctor_text(check, "seen"));
 		show_remedy(json_object_get(check, "remedy"));
 	}
 	printf("\n%s (%s): %lld ok, %lld warnings, %lld problems, %lld unknown\n",
@@ -62,11 +69,19 @@ show(const json_t *result)
 	    doctor_number(result, "unknown"));
 }
 
+/* How far it is, for who waits at a terminal. */
+static void
+tell(unsigned done, unsigned of, void *arg)
+{
+	progress_say(arg, "%u of %u checks done", done, of);
+}
+
 int
 cmd_doctor(const struct hagent *h, int argc, char **argv)
 {
 	const char *theme = NULL;
 	bool as_json = false;
+	struct progress p;
 	json_t *result;
 	int status;
 
@@ -78,7 +93,10 @@ cmd_doctor(const struct hagent *h, int argc, char **argv)
 		else
 			return HAGENT_USAGE;
 	}
-	result = doctor_examine(h, theme, NULL, NULL);
+	progress_begin(&p);
+	progress_say(&p, "asking the other gateway, and listing the firewall");
+	result = doctor_examine(h, theme, tell, &p);
+	progress_end(&p);
 	if (!result)
 		return hagent_fail("out of memory");
 	if (as_json) {
