@@ -57,6 +57,10 @@ faults=(
 	'in maintenance|gw2|maintenance|fault_maintenance'
 	'cluster.conf broken|gw2|cluster|fault_cluster'
 )
+# What sysctl.conf wants of the machine's table, and what the machine has when we come.
+entries=262144
+entries_before=$(cat /proc/sys/net/netfilter/nf_conntrack_max 2>/dev/null || echo $entries)
+[ "$entries_before" -ge $entries ] || sysctl -qw net.netfilter.nf_conntrack_max=$entries
 declare -A node_of=([02:00:00:00:01:64]=client [192.168.1.20]=server)
 
 etc() {
@@ -81,7 +85,7 @@ fault_setting() {
 }
 # The table is the machine's, not a namespace's: by one entry, and for a second.
 fault_conntrack_max() {
-	sysctl -qw net.netfilter.nf_conntrack_max=262143
+	sysctl -qw net.netfilter.nf_conntrack_max=$((entries - 1))
 }
 # In a namespace of mounts that only the doctor and the remedy share.
 fault_dev_tun() {
@@ -414,7 +418,7 @@ end_of_doctor() {
 	local status=$?
 	[ -z "${mounts:-}" ] || kill "$mounts"
 	[ -z "${mounted:-}" ] || umount -l "$mounted"
-	[ "$(cat /proc/sys/net/netfilter/nf_conntrack_max)" = 262144 ] || sysctl -qw net.netfilter.nf_conntrack_max=262144
+	[ "$(cat /proc/sys/net/netfilter/nf_conntrack_max)" = "$entries_before" ] || sysctl -qw net.netfilter.nf_conntrack_max="$entries_before"
 	(exit $status)
 	end_of_pair
 }
