@@ -21,6 +21,7 @@
 #include "hagent/drill_store.h"
 #include "hagent/drill_text.h"
 #include "hagent/hagent.h"
+#include "hagent/progress.h"
 #include "hagent/words.h"
 
 #define ASK_MS    10000
@@ -52,15 +53,30 @@ struct wish {
 	bool force, scheduled, json, no_wait;
 };
 
-static void
-show_phase(const json_t *running, char last[static 16])
+/* The machine's words, for people. */
+static const char *
+phase_words(const char *phase)
 {
-	const char *phase = words_text(running, "phase");
+	static const struct {
+		const char *phase, *words;
+	} rows[] = {
+	    {"check", "looking whether it may be"},
+	    {"join", "both gateways begin to watch"},
+	    {"before", "watching the sessions"},
+	    {"strike", "making the fault"},
+	    {"take", "waiting for the other gateway to serve"},
+	    {"after", "watching the sessions"},
+	    {"heal", "waiting for the pair to be whole"},
+	    {"undo", "undoing what was done"},
+	    {"collect", "collecting what was seen"},
+	    {"back", "moving back"},
+	};
 
-	if (!*phase || strcmp(phase, last) == 0)
-		return;
-	snprintf(last, 16, "%s", phase);
-	fprintf(stderr, "%s ...\n", phase);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strcmp(phase, rows[i].phase) == 0)
+			return rows[i].words;
+	}
+	return "the other gateway drives it";
 }
 
 static int
@@ -81,18 +97,23 @@ follow(const struct hagent *h, const struct wish *w, const char *id)
 {
 	const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
 	time_t end = time(NULL) + LONGEST_S;
-	char *folder = hagent_path(h, HAGENT_DRILLS), phase[16] = "";
+	char *folder = hagent_path(h, HAGENT_DRILLS);
 	json_t *report = NULL;
+	struct progress p;
 	int status;
 
+	progress_begin(&p);
 	while (!report && time(NULL) < end) {
 		json_t *answer = call(h, "drills", NULL);
 
-		show_phase(json_object_get(json_object_get(answer, "data"), "running"), phase);
+		progress_say(&p, "drill %s: %s", id,
+		    phase_words(words_text(
+			json_object_get(json_object_get(answer, "data"), "running"), "phase")));
 		json_decref(answer);
 		nanosleep(&pause, NULL);
 		report = drill_store_read(folder, id);
 	}
+	progress_end(&p);
 	free(folder);
 	if (!report)
 		return hagent_fail("drill %s: no report came", id);

@@ -22,6 +22,22 @@
 #define FILE_MAX (64 << 20)
 #define EARLY_MS 1500 /* the journal from so long before the fault */
 
+/* Not those that we opened ourselves: they end when we end them. */
+static void
+add_sessions(const struct drill_drive *d, json_t *all, const json_t *page)
+{
+	char ours[16];
+	json_t *o;
+	size_t i;
+
+	snprintf(ours, sizeof(ours), "%s", conf_ipv4(d->peer.dial.us->wan));
+	json_array_foreach(page, i, o)
+	{
+		if (strcmp(words_text(o, "peer"), ours) != 0)
+			json_array_append(all, o);
+	}
+}
+
 json_t *
 drill_list_sessions(struct drill_drive *d, bool of_peer)
 {
@@ -38,7 +54,7 @@ drill_list_sessions(struct drill_drive *d, bool of_peer)
 			json_decref(all);
 			return NULL;
 		}
-		json_array_extend(all, json_object_get(data, "sessions"));
+		add_sessions(d, all, json_object_get(data, "sessions"));
 		json_t *next = json_object_get(data, "next");
 		after = json_is_integer(next) ? json_integer_value(next) : 0;
 		json_decref(data);
@@ -214,7 +230,8 @@ drill_collect(struct drill_drive *d)
 	text = fetch(d, "watch");
 	d->have_theirs = read_watch(&d->theirs, text);
 	free(text);
-	d->after = drill_list_sessions(d, false);
+	if (!d->after)
+		d->after = drill_list_sessions(d, false);
 	d->dropped = d->drops < 0 ? -1 : drill_count_drops(d) - d->drops;
 	if (d->plan.kind != DRILL_PLANNED)
 		read_guard(d);

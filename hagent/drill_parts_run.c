@@ -240,6 +240,7 @@ heal(struct drill_drive *d)
 	d->whole = becomes_whole(d, false);
 	if (!d->whole)
 		return failed(d, "the other gateway did not come back as a standby in step");
+	d->after = drill_list_sessions(d, false); /* while the witness is there, too */
 	drill_witness_end(d);
 	return DRILL_EV_OK;
 }
