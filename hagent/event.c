@@ -108,7 +108,7 @@ event_since(const char *text, int64_t now_ms)
 	int used;
 
 	if (age >= 0)
-		return now_ms - age;
+		return age < now_ms ? now_ms - age : 1;
 	if (clock >= 0) {
 		ms = now_ms / DAY_MS * DAY_MS + clock;
 		return ms > now_ms ? ms - DAY_MS : ms;
@@ -120,7 +120,9 @@ event_since(const char *text, int64_t now_ms)
 	else
 		snprintf(whole, sizeof(whole), "%.31s", text);
 	used = parse_time(whole, &ms);
-	return used > 0 && (whole[used] == '\0' || strcmp(whole + used, "Z") == 0) ? ms : -1;
+	if (used == 0 || (whole[used] != '\0' && strcmp(whole + used, "Z") != 0))
+		return -1;
+	return ms > 0 ? ms : -1;
 }
 
 /* ---- our log lines ---- */
