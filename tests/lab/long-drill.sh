@@ -56,6 +56,10 @@ begin_crash() {
 is_in() {
 	[ "$(jq -r .state "$(root "$active")/run/pptp-ha/drill-guard" 2>/dev/null)" = struck ] || [ "$1" != struck ]
 }
+# child_of NODE WORD: the oldest child of its agent with that word after `drill`
+child_of() {
+	pgrep -o -P "$(lab_status ".nodes.$1.processes.agent")" -f "drill $2 "
+}
 begin_crash struck
 "$lab" fail "$standby" kill-agent >/dev/null
 sleep 8
@@ -70,12 +74,12 @@ sleep 3
 check_back "the agent of the one that was cut off killed"
 
 begin_crash struck
-kill -9 "$(pgrep -f "node $standby .*drill drive $id")"
+kill -9 "$(child_of "$standby" drive)"
 check_back "the drive killed"
 check "with a report all the same" wait_for 20 test -s "$(root "$standby")/var/lib/pptp-ha/drills/$id.json"
 
 begin_crash struck
-kill -9 "$(pgrep -f "node $active .*drill guard $id")"
+kill -9 "$(child_of "$active" guard)"
 sleep 12
 check_back "the guardian killed: the cut ends by itself"
 did "the client reports" stop_load
