@@ -401,6 +401,8 @@ run(struct answer_request *r, json_t *args, struct agent *a, bool of_peer)
 		    log_quote(name, strlen(name)));
 	else if (*a->drill.id)
 		answer_error(r, "busy", "drill %s is under way", a->drill.id);
+	else if (a->drill.driver > 0 && !reaped(&a->drill.driver))
+		answer_error(r, "busy", "the last drill is just about to end");
 	else if (agent_serves(a) && scheduled)
 		answer_ok(r, json_pack("{s:s}", "skipped",
 				 "this gateway serves: the one that stands by runs its drills"));

@@ -100,18 +100,21 @@ follow(const struct hagent *h, const struct wish *w, const char *id)
 	char *folder = hagent_path(h, HAGENT_DRILLS);
 	json_t *report = NULL;
 	struct progress p;
+	bool busy = true;
 	int status;
 
 	progress_begin(&p);
-	while (!report && time(NULL) < end) {
+	while (busy && time(NULL) < end) {
 		json_t *answer = call(h, "drills", NULL);
+		const json_t *running = json_object_get(json_object_get(answer, "data"), "running");
 
-		progress_say(&p, "drill %s: %s", id,
-		    phase_words(words_text(
-			json_object_get(json_object_get(answer, "data"), "running"), "phase")));
+		progress_say(&p, "drill %s: %s", id, phase_words(words_text(running, "phase")));
+		busy = strcmp(words_text(running, "id"), id) == 0;
 		json_decref(answer);
 		nanosleep(&pause, NULL);
-		report = drill_store_read(folder, id);
+		if (!report)
+			report = drill_store_read(folder, id);
+		busy |= !report;
 	}
 	progress_end(&p);
 	free(folder);
