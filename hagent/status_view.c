@@ -207,6 +207,21 @@ add_programs(struct screen *s, const json_t *o)
 		screen_add(s, ALWAYS, TERM_WARN, "keepalived", "says FAULT");
 }
 
+/* The agent's own sessions through its daemon. What is wrong with them is a problem, further down.
+ */
+static void
+add_deep(struct screen *s, const json_t *o)
+{
+	const json_t *deep = json_object_get(o, "deep");
+	double rtt_ms = json_number_value(json_object_get(deep, "rtt_ms"));
+	char n[WORDS_COUNT];
+
+	if (!words_is(deep, "ok") || words_number(deep, "workers") == 0 || rtt_ms <= 0)
+		return;
+	screen_add(s, DETAIL, TERM_PLAIN, "deep check", "a session through %s answers in %.1f ms",
+	    words_count(words_number(deep, "workers"), "worker", n), rtt_ms);
+}
+
 static void
 add_files(struct screen *s, const json_t *o)
 {
@@ -413,6 +428,7 @@ status_view(const json_t *o)
 	add_peer(s, o);
 	add_copy(s, o);
 	add_programs(s, o);
+	add_deep(s, o);
 	add_files(s, o);
 	add_versions(s, o);
 	add_maintenance(s, o);

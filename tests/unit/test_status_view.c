@@ -34,6 +34,7 @@ static const char active[] =
     "\"maintenance\":false},\"replica\":{\"state\":\"in-sync\",\"in_step\":true,"
     "\"sessions\":812,\"connections\":812,\"at_risk\":0,\"lag_ms\":3,\"snapshot\":{\"done\":0,"
     "\"of\":0},\"resumed\":800,\"rekeyed\":12,\"version\":2},\"health\":\"fine\","
+    "\"deep\":{\"ok\":true,\"workers\":2,\"rtt_ms\":0.84},"
     "\"verdict\":\"fit\",\"problems\":[],\"flap\":{\"why\":\"\"},\"crashes\":[],"
     "\"last_move\":{\"id\":9,\"begun\":\"2026-11-21T18:38:40.862Z\",\"to\":\"gw1\","
     "\"result\":\"moved\",\"ms\":160,\"way\":\"handover\",\"sessions\":812,"
@@ -150,6 +151,7 @@ test_well(void **state)
 	assert_matches(text, "^running +pptpd, keepalived, conntrackd, pair sshd, link$");
 	assert_matches(text, "^files +in step, as of 4 s ago$");
 	assert_matches(text, "^version +0.1.0 on both, stream 2$");
+	assert_matches(text, "^deep check +a session through 2 workers answers in 0.8 ms$");
 	assert_matches(text, "^nothing is wrong$");
 	assert_null(strchr(text, '\033'));
 	free(text);
