@@ -90,7 +90,7 @@ check_eq "keepalived made gw1 MASTER, the agent made it serve" \
 check_eq "gw2 is BACKUP and stands by" \
     "$(status '.nodes.gw2 | "\(.role) \(.agent.role) \(.pptpd.role) \(.vip)"')" "BACKUP standby standby false"
 check_eq "each runs all its programs" "$(status '[.nodes.gw1, .nodes.gw2 | .processes | keys | join(" ")] | unique | join(",")')" \
-    "agent conntrackd keepalived pptpd sshd"
+    "agent conntrackd keepalived pptpd sshd web"
 check "--advert reaches keepalived" grep -q 'advert_int 0.05' "$(root gw2)/etc/pptp-ha/keepalived.conf"
 date >"$(root gw2)/run/volatile"
 date >"$(root gw2)/var/lib/pptp-ha/lasting"
@@ -98,7 +98,7 @@ date >"$(root gw2)/var/lib/pptp-ha/lasting"
 "$lab" heal gw2
 check "power: what is in run is lost" [ ! -e "$(root gw2)/run/volatile" ]
 check "power: the state folder survives" [ -e "$(root gw2)/var/lib/pptp-ha/lasting" ]
-check "power heals: all its programs run again" [ "$(status '.nodes.gw2.processes | length')" = 5 ]
+check "power heals: all its programs run again" [ "$(status '.nodes.gw2.processes | length')" = 6 ]
 everyone=$(ip netns pids "${PHA_LAB_PREFIX:-pha}-gw1"; ip netns pids "${PHA_LAB_PREFIX:-pha}-gw2"; status '.nodes[].processes[]')
 kill -KILL "$(status .nodes.gw1.processes.agent)" "$(status .nodes.gw2.processes.sshd)" \
     "$(status .nodes.gw1.processes.keepalived)"
