@@ -27,6 +27,8 @@
 #define ASK_MS      4000
 #define ROUND_MS    500
 #define REDIAL_MS   2000
+#define BUSY_MS     50 /* between two tries */
+#define BUSY_TRIES  40
 #define CLOCK_MS    50 /* a difference below that is none */
 #define LAST        50 /* lines, unless told */
 #define LAST_MAX    100000
@@ -194,36 +196,58 @@ compare_clocks(struct reader *r, const json_t *page, int64_t asked_ms, int64_t a
 	r->told_clock = r->ahead_ms != 0;
 }
 
-/* One page: new reference, or NULL after a word about it. */
+/* The answer, new reference; NULL with *e. */
 static json_t *
-ask_peer(struct reader *r)
+ask_once(struct reader *r, struct ssh_error *e)
 {
-	json_t *q = query(r, r->theirs_at), *answer = NULL, *page;
-	struct ssh_error e = {0};
+	json_t *q = query(r, r->theirs_at), *answer = NULL;
 	char *dump, *line = NULL, *text = NULL;
-	int64_t asked = journal_now_ms();
 
 	json_object_set_new(q, "v", json_integer(1));
 	json_object_set_new(q, "id", json_integer(1));
 	json_object_set_new(q, "cmd", json_string("log"));
 	dump = json_dumps(q, JSON_COMPACT);
 	if (dump && asprintf(&line, "%s\n", dump) > 0)
-		text = ssh_ask_on(r->channel, line, ASK_MS, &e);
+		text = ssh_ask_on(r->channel, line, ASK_MS, e);
 	if (text)
 		answer = json_loads(text, 0, NULL);
-	page = json_incref(json_object_get(answer, "data"));
-	if (!text)
-		tell_silent(r, e.text);
-	else if (!page)
-		tell_silent(r, words_text(json_object_get(answer, "error"), "message"));
-	else
-		compare_clocks(r, page, asked, journal_now_ms());
-	json_decref(answer);
+	if (text && !answer)
+		*e = (struct ssh_error){SSH_BROKEN, "its answer is not JSON"};
 	json_decref(q);
 	free(text);
 	free(line);
 	free(dump);
-	return page;
+	return answer;
+}
+
+/* One page: new reference, or NULL after a word about it. Somebody else may be reading, too. */
+static json_t *
+ask_peer(struct reader *r)
+{
+	const struct timespec pause = {.tv_nsec = BUSY_MS * 1000000L};
+	struct ssh_error e = {0};
+	json_t *answer = NULL, *error = NULL, *page;
+
+	for (int i = 0; i < BUSY_TRIES; i++) {
+		int64_t asked = journal_now_ms();
+
+		json_decref(answer);
+		answer = ask_once(r, &e);
+		page = json_object_get(answer, "data");
+		error = json_object_get(answer, "error");
+		if (page) {
+			compare_clocks(r, page, asked, journal_now_ms());
+			json_incref(page);
+			json_decref(answer);
+			return page;
+		}
+		if (strcmp(words_text(error, "code"), "busy") != 0)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	tell_silent(r, answer ? words_text(error, "message") : e.text);
+	json_decref(answer);
+	return NULL;
 }
 
 static void

@@ -66,6 +66,18 @@ check_match "log: programs of all kinds" "$(jq -r .program "$scratch/log" | sort
 check_eq "log: the parts of a line are fields" \
     "$(jq -r 'select(.node == "gw1" and .event == "transition" and .fields.kind == "MASTER") | .fields.result' "$scratch/log")" "done"
 check_eq "log --of gw1, asked on gw2" "$(agent gw2 log --of gw1 --json | jq -r .node | sort -u)" gw1
+logs=()
+for i in 1 2 3 4; do
+	agent gw2 log --of gw1 --limit 5 >"$scratch/log.$i" 2>&1 &
+	logs+=($!)
+done
+statuses=
+for pid in "${logs[@]}"; do
+	wait "$pid"
+	statuses="$statuses $?"
+done
+check_eq "log: four who ask at once are all answered" "$statuses" " 0 0 0 0"
+check_eq "log: each gets its lines" "$(grep -c ' gw1 ' "$scratch"/log.[1-4] | cut -d: -f2 | paste -sd' ')" "5 5 5 5"
 agent gw1 log --of gw3 >"$scratch/said" 2>&1
 check_match "log --of a stranger" "$(cat "$scratch/said")" 'got "gw3", want gw1 or gw2'
 agent gw1 log --since yesterday >"$scratch/said" 2>&1
