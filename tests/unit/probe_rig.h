@@ -94,6 +94,7 @@ static struct rig {
 	struct mppe send_key, recv_key;
 	bool armed, hung_up, answers_early;
 	unsigned pings, syns, goodbyes, clears, terminates, armings, echoes;
+	uint64_t stamps, stamps_disorder_us;
 	uint64_t quiet_from_ms, quiet_to_ms; /* no ping is answered meanwhile */
 } rig;
 
@@ -481,6 +482,15 @@ server_on_message(void *arg, const struct pptp_message *m)
 
 /* ---- time ---- */
 
+/* Stamps of two clocks are out of order now and then. */
+static inline uint64_t
+rig_arrival_us(void)
+{
+	rig.stamps++;
+	return rig.stamps_disorder_us == 0 ? 0
+					   : rig_now_us() - rig.stamps % 2 * rig.stamps_disorder_us;
+}
+
 static inline void
 deliver_parcel(const struct parcel *p)
 {
@@ -499,7 +509,7 @@ deliver_parcel(const struct parcel *p)
 		pptp_client_tcp(rig.client, p->bytes, p->len);
 		break;
 	case TO_CLIENT_GRE:
-		pptp_client_gre(rig.client, p->bytes, p->len, 0);
+		pptp_client_gre(rig.client, p->bytes, p->len, rig_arrival_us());
 		break;
 	case TO_SERVER_TCP:
 		if (rig.f.babble == NULL)

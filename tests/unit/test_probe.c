@@ -165,6 +165,25 @@ test_held_open_gap(void **state)
 	json_decref(r);
 }
 
+/* An arrival that is said to be before the sending, or before the one before it. */
+static void
+test_stamps_disorder(void **state)
+{
+	const json_t *held;
+	json_t *r;
+
+	rig.stamps_disorder_us = 15000;
+	options.for_ms = 2000;
+	options.interval_ms = 10;
+	r = report_within(10000);
+	held = json_object_get(r, "held");
+	assert_ends(r, "done", "ok");
+	assert_int_equal(words_number(held, "lost"), 0);
+	assert_in_range((uint64_t)json_real_value(json_object_get(held, "gap_ms_max")), 10, 40);
+	assert_true(json_real_value(json_object_get(held, "rtt_ms_max")) <= 3);
+	json_decref(r);
+}
+
 static void
 test_lost(void **state)
 {
@@ -521,6 +540,7 @@ main(void)
 	    TEST(test_early_gre),
 	    TEST(test_held),
 	    TEST(test_held_open_gap),
+	    TEST(test_stamps_disorder),
 	    TEST(test_lost),
 	    TEST(test_lost_silently),
 	    TEST(test_renegotiated),
