@@ -29,17 +29,17 @@ for command in $commands; do
 done
 cd "$scratch" || exit 1 # no files, so that nothing but the table's own words is offered
 
-# all_offered COMMAND: everything that is offered behind the command, and behind one and two of its words
+# all_offered DEPTH WORD...: everything that is offered behind these words and what may follow them; a value
+# stands where no word of the table does
 all_offered() {
-	local command=$1 first second begin='' next=''
-	begin=$(offered "$command" '')
-	echo "$begin"
-	for first in $(tr ' ' '\n' <<<"$begin" | grep -v '^-'); do
-		next=$(offered "$command" "$first" '')
-		echo "$next"
-		for second in $(tr ' ' '\n' <<<"$next" | grep -v '^-'); do
-			offered "$command" "$first" "$second" ''
-		done
+	local depth=$1 got next
+	shift
+	got=$(offered "$@" '')
+	echo "$got"
+	[ "$depth" -gt 0 ] || return
+	next=$(tr ' ' '\n' <<<"$got" | grep -v '^-')
+	for got in ${next:-1}; do
+		all_offered $((depth - 1)) "$@" "$got"
 	done
 }
 while read -r command arguments; do
@@ -48,7 +48,9 @@ while read -r command arguments; do
 	    tr '|' '\n' | sort -u)
 	[ -n "$words" ] || continue
 	# Values of --user, WHEN and so on are no words of the table.
-	got=$(all_offered "$command" | tr ' ' '\n' | sort -u)
+	depth=2
+	[[ $arguments != *' '[A-Z]*' '[a-z]* ]] || depth=4
+	got=$(all_offered $depth "$command" | tr ' ' '\n' | sort -u)
 	for word in $words; do
 		check "$command: offers $word" grep -qxF -- "$word" <<<"$got"
 	done
