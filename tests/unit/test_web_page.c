@@ -19,8 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hagent/cluster_json.h"
-#include "hagent/web_html.h"
 #include "hagent/web_page.h"
 
 #define HOSTILE "<script>alert(1)</script>\"'&\x01"
@@ -483,67 +481,6 @@ test_long_history(void **state)
 	free(page);
 }
 
-/* ---- what cluster.conf gives the picture ---- */
-
-static void
-test_cluster(void **state)
-{
-	struct cluster *c = calloc(1, sizeof(*c));
-	json_t *got, *want;
-
-	(void)state;
-	assert_non_null(c);
-	strcpy(c->pair.name, "lab");
-	strcpy(c->nodes[0].name, "gw1");
-	strcpy(c->nodes[1].name, "gw2");
-	c->nodes[0].wan = 0xc633640b;
-	c->nodes[0].lan = 0xc0a80102;
-	c->nodes[0].sync = 0x0aff0001;
-	c->n_nodes = 2;
-	strcpy(c->apis[0].name, "web");
-	c->apis[0].address = 0xc0a80114;
-	c->apis[0].ports = (struct cluster_ports){.v = {{443, 443}, {5201, 5210}}, .n = 2};
-	strcpy(c->apis[1].name, "ping");
-	c->apis[1].protocol = CLUSTER_ICMP;
-	c->n_apis = 2;
-	c->clients = (struct cluster_nets){.v = {{0xc6336400, 24}}, .n = 1};
-	c->tunnel.network = (struct cluster_net){0x0a080000, 24};
-	got = cluster_json(c);
-	want = parse(
-	    "{'name':'lab','nodes':[{'name':'gw1','wan':'198.51.100.11','lan':'192.168.1.2','sync':"
-	    "'10.255.0.1'},{'name':'gw2','wan':'0.0.0.0','lan':'0.0.0.0','sync':'0.0.0.0'}],"
-	    "'apis':[{'name':'web','address':'192.168.1.20','protocol':'tcp','ports':"
-	    "'443, 5201-5210'},{'name':'ping','address':'0.0.0.0','protocol':'icmp','ports':''}],"
-	    "'clients':['198.51.100.0/24'],'tunnel':'10.8.0.0/24'}");
-	assert_true(json_equal(got, want));
-	json_decref(got);
-	json_decref(want);
-	free(c);
-}
-
-/* As many ports as there may be: the text ends with a mark, inside its room. */
-static void
-test_many_ports(void **state)
-{
-	struct cluster *c = calloc(1, sizeof(*c));
-	const char *ports;
-	json_t *o;
-
-	(void)state;
-	assert_non_null(c);
-	c->n_apis = 1;
-	c->apis[0].ports.n = CLUSTER_PORTS;
-	for (size_t i = 0; i < CLUSTER_PORTS; i++)
-		c->apis[0].ports.v[i] = (struct cluster_range){60000, 65535};
-	o = cluster_json(c);
-	ports = json_string_value(
-	    json_object_get(json_array_get(json_object_get(o, "apis"), 0), "ports"));
-	assert_true(strlen(ports) < 160);
-	assert_string_equal(ports + strlen(ports) - 16, "60000-65535, ...");
-	json_decref(o);
-	free(c);
-}
-
 /* ---- what comes from outside ---- */
 
 static void
@@ -634,79 +571,6 @@ test_each_missing(void **state)
 	json_decref(whole);
 }
 
-/* ---- numbers ---- */
-
-static void
-assert_put(void (*put)(FILE *f, double n), double n, const char *want)
-{
-	char *text;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-
-	assert_non_null(f);
-	put(f, n);
-	fclose(f);
-	assert_string_equal(text, want);
-	free(text);
-}
-
-static void
-put_count(FILE *f, double n)
-{
-	html_count(f, (long long)n);
-}
-
-static void
-test_numbers(void **state)
-{
-	(void)state;
-	assert_put(html_octets, 0, "0\u00a0B");
-	assert_put(html_octets, 999, "999\u00a0B");
-	assert_put(html_octets, 999.6, "1.0\u00a0kB");
-	assert_put(html_octets, 1234567, "1.2\u00a0MB");
-	assert_put(html_octets, 56e12, "56\u00a0TB");
-	assert_put(html_octets, 5e18, "5000\u00a0PB");
-	assert_put(html_rate, 125000, "1.0\u00a0Mbit/s");
-	assert_put(html_span, 0, "0\u00a0ms");
-	assert_put(html_span, 999, "999\u00a0ms");
-	assert_put(html_span, 1000, "1.0\u00a0s");
-	assert_put(html_span, 119400, "119\u00a0s");
-	assert_put(html_span, 120000, "2\u00a0min");
-	assert_put(html_span, 3600e3, "1\u00a0h 0\u00a0min");
-	assert_put(html_span, 90000e3, "1\u00a0d 1\u00a0h");
-	assert_put(put_count, 999, "999");
-	assert_put(put_count, 1000, "1\u202f000");
-	assert_put(put_count, -1234567, "\u22121\u202f234\u202f567");
-}
-
-static void
-assert_time(void (*put)(FILE *f, const char *iso), const char *iso, const char *want)
-{
-	char *text;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-
-	assert_non_null(f);
-	put(f, iso);
-	fclose(f);
-	assert_string_equal(text, want);
-	free(text);
-}
-
-static void
-test_times(void **state)
-{
-	(void)state;
-	assert_time(html_time, "2026-11-01T08:05:09.123Z",
-	    "<time datetime=\"2026-11-01T08:05:09.123Z\">1 Nov 08:05:09 UTC</time>");
-	assert_time(html_minute, "2026-11-21T18:45:00Z",
-	    "<time datetime=\"2026-11-21T18:45:00Z\">21 Nov 18:45</time>");
-	assert_time(
-	    html_time, "2026-11-01T08:05:09\"><b>", "2026-11-01T08:05:09&quot;&gt;&lt;b&gt;");
-	assert_time(html_time, "never", "never");
-	assert_time(html_time, NULL, "");
-}
-
 #define WITH_PAGE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -727,13 +591,9 @@ main(void)
 	    WITH_PAGE(test_gap_in_curve),
 	    WITH_PAGE(test_now_unknown),
 	    WITH_PAGE(test_long_history),
-	    cmocka_unit_test(test_cluster),
-	    cmocka_unit_test(test_many_ports),
 	    WITH_PAGE(test_hostile_words),
 	    WITH_PAGE(test_each_hostile_word),
 	    WITH_PAGE(test_each_missing),
-	    cmocka_unit_test(test_numbers),
-	    cmocka_unit_test(test_times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
