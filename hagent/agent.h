@@ -17,6 +17,7 @@
  *   agent_split.c     two that both served; agent_fence.c: what must be sure of a lost peer
  *   agent_move.c      planned moves: giving the sessions and the addresses to the peer
  *   agent_take.c      planned moves: being ready for them
+ *   agent_flows.c     requests to conntrackd
  *   agent_maintain.c  maintenance
  *   agent_drill.c     drills that are run here; agent_drill_peer.c: those of the peer
  *   agent_commands.c  its sockets; agent_status.c: the one for `hagent web`
@@ -45,6 +46,7 @@
 #include "hagent/split.h"
 #include "hagent/steps.h"
 #include "keepalived/fifo.h"
+#include "sync/conntrackd.h"
 
 /* Where `hagent link` reports: group pptp-ha, one command. */
 #define AGENT_LINK_SOCKET HAGENT_RUN "/link.sock"
@@ -81,6 +83,20 @@ struct agent_child {
 	struct child child;
 	unsigned token; /* of the step; 0 = not of a step */
 	unsigned phase; /* of a step that runs several programs */
+};
+
+/* Requests to conntrackd, one at a time: over its socket, or by its program, which is c.child. */
+struct agent_flows {
+	struct agent_child c;
+	struct conntrackd_talk talk;
+	child_done_fn *done;
+};
+
+/* Whether conntrackd speaks what we speak: see agent_flows.c. */
+struct agent_flows_look {
+	pid_t pid; /* of the one that was asked */
+	bool told; /* it does */
+	struct conntrackd_talk talk;
 };
 
 struct agent_transition {
@@ -218,11 +234,13 @@ struct agent_take {
 	struct step list[TAKE_STEPS];
 	bool preparing, prepared; /* one after the other */
 	bool written;             /* marker and epoch are on the disk */
+	bool opened;              /* the gate is */
 	bool failed, undoing;
 	uint64_t id, epoch, prepared_ms;
 	char text[MOVE_TEXT];
 	struct answer_request *asker;
-	struct agent_child commit, gate;
+	struct agent_flows commit;
+	struct agent_child gate;
 	uint64_t order;
 	unsigned order_token, disk_token;
 	struct timer expiry, disk_again;
@@ -303,10 +321,13 @@ struct agent {
 
 	struct agent_pptpd pptpd;
 	unsigned copy_token, yield_token; /* of steps that wait for the peer; 0 = none */
-	unsigned refresh_token;           /* of one that waits for a commit that was cut */
+	unsigned refresh_token;           /* of one that waits for a commit, or a moment */
 	unsigned settle_token;            /* as these, until the addresses of a move have settled */
 	unsigned epoch_token;             /* of an epoch step that waits for the disk; 0 = none */
-	struct agent_child epoch_child, commit_child, gate_child, vip_child, resync_child;
+	struct agent_child epoch_child, gate_child, vip_child;
+	struct agent_flows commit, resync;
+	struct timer refresh_later;
+	struct agent_flows_look flows_look;
 	struct arp arp;
 
 	struct peer peer;
@@ -525,6 +546,18 @@ void agent_move_leave(struct answer_request *r, json_t *args, struct agent *a);
 /* The last line of a child's output that is an object: new reference, or NULL. */
 json_t *agent_move_answer(const struct child_result *r);
 
+/* agent_flows.c */
+/* A new conntrackd is asked a first question. */
+void agent_flows_look(struct agent *a);
+void agent_flows_look_fini(struct agent *a);
+/* done(&f->c, result) runs once, from the loop. 0, or -1 with errno. */
+int agent_flows_ask(struct agent_flows *f, enum conntrackd_request request, unsigned deadline_ms,
+    child_done_fn *done);
+bool agent_flows_busy(const struct agent_flows *f);
+/* True: it is gone, done will not run; false: done is still to come. */
+bool agent_flows_cut(struct agent_flows *f);
+void agent_flows_fini(struct agent_flows *f);
+
 /* agent_take.c */
 void agent_take_init(struct agent *a);
 void agent_take_fini(struct agent *a);
@@ -533,6 +566,7 @@ bool agent_take_busy(const struct agent *a);
 void agent_take_superseded(struct agent *a, enum role_work work);
 /* That epoch, with its marker, is on the disk already. */
 bool agent_take_wrote(const struct agent *a, uint64_t epoch);
+bool agent_take_opened(const struct agent *a, uint64_t epoch); /* likewise the gate */
 json_t *agent_take_json(const struct agent *a);
 
 /* agent_maintain.c */

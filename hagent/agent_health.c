@@ -129,6 +129,7 @@ look_slowly(struct agent *a)
 	f->disk_free_kib = facts_disk_free_kib(a->state_folder);
 	if (!facts_process_alive(&a->conntrackd))
 		facts_process_hold(&a->conntrackd, facts_socket_owner(a->conntrackd_socket));
+	agent_flows_look(a);
 	if (!facts_process_alive(&a->sshd)) {
 		pid_t pid = facts_pid_file(a->sshd_pid);
 

@@ -21,7 +21,6 @@
 #include "common/log.h"
 #include "hagent/agent.h"
 #include "hagent/net.h"
-#include "sync/conntrackd.h"
 
 #define DISK_AGAIN_MS 10
 #define LOOK_MS       100
@@ -111,26 +110,23 @@ static int
 commit_begin(struct steps *s, unsigned token, void *arg)
 {
 	struct agent *a = arg;
-	struct agent_child *c = &a->take.commit;
-	const char *argv[CONNTRACKD_ARGS];
+	struct agent_flows *f = &a->take.commit;
 
 	if (facts_process_state(&a->conntrackd) != HEALTH_ALIVE) {
 		steps_end(s, token, STEP_SKIPPED, "conntrackd is not running");
 		return 0;
 	}
-	conntrackd_argv(CONNTRACKD_COMMIT, a->conntrackd_conf, argv);
-	argv[0] = a->options->conntrackd;
-	if (child_run(&c->child, a->loop, argv, a->cluster->timeouts.commit_ms + 1000,
-		child_step_done, c) < 0)
+	if (agent_flows_ask(
+		f, CONNTRACKD_COMMIT, a->cluster->timeouts.commit_ms + 1000, child_step_done) < 0)
 		return -1;
-	c->token = token;
+	f->c.token = token;
 	return 0;
 }
 
 static bool
 commit_cut(void *arg)
 {
-	return cut_child(&((struct agent *)arg)->take.commit);
+	return agent_flows_cut(&((struct agent *)arg)->take.commit);
 }
 
 static int
@@ -252,7 +248,7 @@ undo(struct agent *a, const char *why)
 
 	timer_cancel(&t->expiry);
 	let_go(a);
-	t->preparing = t->prepared = t->written = false;
+	t->preparing = t->prepared = t->written = t->opened = false;
 	t->undoing = true;
 	journal_event(
 	    &a->journal, "prepared-in-vain", "epoch=%llu: %s", (unsigned long long)t->epoch, why);
@@ -266,6 +262,7 @@ on_step(void *arg, const struct steps_report *r)
 	struct agent_take *t = &a->take;
 
 	agent_journal_step(a, r, "TAKE");
+	t->opened |= r->step == &t->list[S_GATE] && r->result == STEP_OK;
 	/* What these two cost is less than a move that is not made. */
 	if ((r->result != STEP_FAILED && r->result != STEP_CUT) || r->step == &t->list[S_COMMIT] ||
 	    r->step == &t->list[S_CATCH])
@@ -367,7 +364,7 @@ agent_take_prepare(struct answer_request *r, json_t *args, struct agent *a)
 		return;
 	}
 	t->preparing = true;
-	t->failed = t->written = false;
+	t->failed = t->written = t->opened = false;
 	t->text[0] = '\0';
 	t->epoch = asked;
 	t->asker = r;
@@ -396,6 +393,7 @@ agent_take_superseded(struct agent *a, enum role_work work)
 	if (agent_take_busy(a))
 		let_go(a); /* the address is here now, or will not be */
 	t->written &= work == ROLE_PROMOTE;
+	t->opened &= work == ROLE_PROMOTE;
 	t->preparing = t->prepared = t->undoing = false;
 	timer_cancel(&t->expiry);
 	snprintf(t->text, sizeof(t->text), "keepalived was faster");
@@ -408,6 +406,12 @@ bool
 agent_take_wrote(const struct agent *a, uint64_t epoch)
 {
 	return a->take.written && a->take.epoch == epoch;
+}
+
+bool
+agent_take_opened(const struct agent *a, uint64_t epoch)
+{
+	return a->take.opened && a->take.epoch == epoch;
 }
 
 json_t *
@@ -424,7 +428,7 @@ agent_take_init(struct agent *a)
 {
 	struct agent_take *t = &a->take;
 
-	t->commit.agent = t->gate.agent = a;
+	t->commit.c.agent = t->gate.agent = a;
 	t->list[S_EPOCH] =
 	    (struct step){"epoch", 0, a->cluster->timeouts.epoch_ms, false, epoch_begin, epoch_cut};
 	t->list[S_COMMIT] = (struct step){
@@ -451,7 +455,7 @@ agent_take_fini(struct agent *a)
 	steps_fini(&t->steps);
 	timer_cancel(&t->expiry);
 	timer_cancel(&t->disk_again);
-	child_fini(&t->commit.child);
+	agent_flows_fini(&t->commit);
 	child_fini(&t->gate.child);
 	snprintf(t->text, sizeof(t->text), "the agent ends");
 	answer_asker(t, "ending");

@@ -1,9 +1,15 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * How the running conntrackd is driven: each request is a short child process that talks to it over
- * its socket. This module knows the words and what comes back; the agent starts the child and cuts
- * it at its deadline (a commit that was cut goes on inside conntrackd).
+ * How the running conntrackd is driven: by a request over its own socket, or by its program, which
+ * does the same and takes 7 ms to begin with it, several times that on a busy machine. This module
+ * knows the words and what comes back; the agent chooses, and cuts what takes too long (a commit
+ * that was cut goes on inside conntrackd).
+ *
+ * On the socket a request is one int in the machine's own order on a fresh connection, which
+ * conntrackd closes when it is done, a commit's not earlier; in between comes what its program
+ * prints. It says nothing of an int that it does not know, so the answer to STATS is the proof that
+ * it speaks this protocol (1.2 to 1.4.8 do).
  *
  *   becoming MASTER: COMMIT; then, when traffic flows, FLUSH, RESYNC, SEND
  *   becoming BACKUP: EXPIRE, REQUEST
@@ -27,6 +33,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/loop.h"
+
 #define CONNTRACKD_PROGRAM "/usr/sbin/conntrackd"
 #define CONNTRACKD_ARGS    5
 
@@ -43,6 +51,33 @@ enum conntrackd_request {
 /* The words of the child, NULL-terminated; argv[0] is absolute, conf is borrowed. */
 void conntrackd_argv(
     enum conntrackd_request request, const char *conf, const char *argv[static CONNTRACKD_ARGS]);
+
+#define CONNTRACKD_ANSWER_MAX 4096 /* what goes beyond is read and dropped */
+
+/* error: 0, or an errno value (ETIMEDOUT). text: NUL-terminated. */
+typedef void conntrackd_done_fn(void *arg, int error, const char *text);
+
+/* A request under way; embedded in its owner, zeroed = idle. */
+struct conntrackd_talk {
+	int fd; /* valid with `running` */
+	bool running;
+	struct io io;
+	struct timer deadline;
+	conntrackd_done_fn *done;
+	void *arg;
+	size_t n;
+	char text[CONNTRACKD_ANSWER_MAX + 1];
+};
+
+/*
+ * Over the socket at path. done runs once, from the loop, when conntrackd has closed the
+ * connection, or at the deadline. 0, or -1 with errno: nothing was asked (EBUSY: one is under way;
+ * EAGAIN: too many wait there; ECONNREFUSED, ENOENT: nobody listens).
+ */
+int conntrackd_ask(struct conntrackd_talk *t, struct loop *l, const char *path,
+    enum conntrackd_request request, unsigned deadline_ms, conntrackd_done_fn *done, void *arg);
+/* Forgets it; done does not run. Harmless when idle. */
+void conntrackd_forget(struct conntrackd_talk *t);
 
 /* From what CONNTRACKD_STATS prints. */
 struct conntrackd_stats {

@@ -2,8 +2,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Driving conntrackd: the words of each request, its statistics cut at every byte; and the walk
- * through the kernel's table, in a network namespace of this test's own.
+ * Driving conntrackd: the words of each request, its statistics cut at every byte; requests over a
+ * socket, answered by a listener of ours; and the walk through the kernel's table, in a network
+ * namespace of this test's own.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -15,6 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -102,6 +106,176 @@ test_argv(void **state)
 	}
 }
 
+/* ---- over the socket ---- */
+
+/* Who listens on it: takes one int from each connection, says `say` so often, closes. */
+struct listener {
+	char path[64];
+	struct loop *loop;
+	int fd, client;
+	struct io io, client_io;
+	const char *say;
+	unsigned times;
+	bool hangs; /* it does not close */
+	int got;    /* the last int */
+	unsigned n_got;
+};
+
+struct talk {
+	struct conntrackd_talk t; /* first: zeroed */
+	struct loop *loop;
+	unsigned n_done;
+	int error;
+	char text[CONNTRACKD_ANSWER_MAX + 1];
+};
+
+static void
+request_cb(int events, void *arg)
+{
+	struct listener *l = arg;
+
+	assert_int_equal(recv(l->client, &l->got, sizeof(l->got), 0), sizeof(l->got));
+	l->n_got++;
+	io_fini(&l->client_io);
+	if (l->hangs)
+		return;
+	for (unsigned i = 0; i < l->times; i++)
+		assert_int_equal(
+		    send(l->client, l->say, strlen(l->say), MSG_NOSIGNAL), strlen(l->say));
+	close(l->client);
+	l->client = -1;
+}
+
+static void
+accept_cb(int events, void *arg)
+{
+	struct listener *l = arg;
+
+	l->client = accept(l->fd, NULL, NULL);
+	assert_true(l->client >= 0);
+	assert_int_equal(io_init(&l->client_io, l->loop, l->client, request_cb, l), 0);
+	io_want(&l->client_io, IO_READ);
+}
+
+static void
+listen_on(struct listener *l, struct loop *loop)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+
+	*l = (struct listener){.loop = loop, .client = -1};
+	snprintf(l->path, sizeof(l->path), "/tmp/test_conntrackd.%d", (int)getpid());
+	unlink(l->path);
+	strcpy(at.sun_path, l->path);
+	l->fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(l->fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(l->fd, 4), 0);
+	assert_int_equal(io_init(&l->io, loop, l->fd, accept_cb, l), 0);
+	io_want(&l->io, IO_READ);
+}
+
+static void
+end_listener(struct listener *l)
+{
+	io_fini(&l->io);
+	io_fini(&l->client_io);
+	if (l->client >= 0)
+		close(l->client);
+	close(l->fd);
+	unlink(l->path);
+}
+
+static void
+talk_done(void *arg, int error, const char *text)
+{
+	struct talk *t = arg;
+
+	t->n_done++;
+	t->error = error;
+	snprintf(t->text, sizeof(t->text), "%s", text);
+	loop_stop(t->loop);
+}
+
+static void
+ask(struct talk *t, struct listener *l, enum conntrackd_request request, unsigned deadline_ms)
+{
+	assert_int_equal(
+	    conntrackd_ask(&t->t, t->loop, l->path, request, deadline_ms, talk_done, t), 0);
+	loop_run(t->loop);
+}
+
+/* As strace shows version 1.4.7's own program do it. */
+static void
+test_numbers(void **state)
+{
+	static const int numbers[] = {46, 45, 44, 22, 26, 23, 21};
+	struct talk t = {.loop = loop_new()};
+	struct listener l;
+
+	listen_on(&l, t.loop);
+	for (unsigned i = CONNTRACKD_COMMIT; i <= CONNTRACKD_STATS; i++) {
+		ask(&t, &l, (enum conntrackd_request)i, 60000);
+		assert_int_equal(t.error, 0);
+		assert_string_equal(t.text, "");
+		assert_int_equal(l.got, numbers[i]);
+		assert_int_equal(t.n_done, i + 1);
+		assert_false(t.t.running);
+	}
+	end_listener(&l);
+	loop_free(t.loop);
+}
+
+static void
+test_answers(void **state)
+{
+	struct talk t = {.loop = loop_new()};
+	struct conntrackd_stats s;
+	struct listener l;
+
+	listen_on(&l, t.loop);
+	l.say = golden;
+	l.times = 1;
+	ask(&t, &l, CONNTRACKD_STATS, 60000);
+	assert_string_equal(t.text, golden);
+	assert_int_equal(conntrackd_parse_stats(t.text, &s), 0);
+	assert_int_equal(s.external, 10100);
+	l.times = 40; /* more than is kept */
+	ask(&t, &l, CONNTRACKD_STATS, 60000);
+	assert_int_equal(t.error, 0);
+	assert_int_equal(strlen(t.text), CONNTRACKD_ANSWER_MAX);
+	assert_memory_equal(t.text, golden, strlen(golden));
+	end_listener(&l);
+	loop_free(t.loop);
+}
+
+static void
+test_no_answer(void **state)
+{
+	struct talk t = {.loop = loop_new()};
+	struct listener l;
+
+	listen_on(&l, t.loop);
+	l.hangs = true;
+	ask(&t, &l, CONNTRACKD_COMMIT, 1);
+	assert_int_equal(t.error, ETIMEDOUT);
+	assert_int_equal(t.n_done, 1);
+	/* One at a time; what is forgotten is not heard of. */
+	assert_int_equal(
+	    conntrackd_ask(&t.t, t.loop, l.path, CONNTRACKD_COMMIT, 60000, talk_done, &t), 0);
+	assert_int_equal(
+	    conntrackd_ask(&t.t, t.loop, l.path, CONNTRACKD_COMMIT, 60000, talk_done, &t), -1);
+	assert_int_equal(errno, EBUSY);
+	conntrackd_forget(&t.t);
+	conntrackd_forget(&t.t);
+	assert_int_equal(t.n_done, 1);
+	end_listener(&l);
+	/* Nobody there. */
+	assert_int_equal(
+	    conntrackd_ask(&t.t, t.loop, l.path, CONNTRACKD_COMMIT, 60000, talk_done, &t), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_false(t.t.running);
+	loop_free(t.loop);
+}
+
 static int
 add_flow(struct nfct_handle *h, uint8_t protocol, uint16_t port, bool translated)
 {
@@ -160,6 +334,9 @@ main(void)
 	    cmocka_unit_test(test_stats),
 	    cmocka_unit_test(test_stats_truncated),
 	    cmocka_unit_test(test_argv),
+	    cmocka_unit_test(test_numbers),
+	    cmocka_unit_test(test_answers),
+	    cmocka_unit_test(test_no_answer),
 	    cmocka_unit_test(test_count),
 	};
 
