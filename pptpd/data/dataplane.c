@@ -112,7 +112,7 @@ put_late(struct worker *w)
 void
 dp_put_orders(struct worker *w)
 {
-	bool all = relay_put_order(w) && put_late(w) && relay_put_parcels(w);
+	bool all = relay_put_order(w) && put_late(w) && doze_put_order(w) && relay_put_parcels(w);
 
 	kick(w);
 	if (!all)

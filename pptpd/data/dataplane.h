@@ -169,6 +169,11 @@ void dp_skip(struct dataplane *dp, struct dp_session *s, uint32_t seq, uint64_t 
  * thawed. What was to leave is dropped, and takes neither number nor key. */
 void dp_freeze(struct dataplane *dp, bool frozen);
 /*
+ * On: what arrives is left in the kernel for 100 ms, for sessions that are to come. Off: in the
+ * order of dp_attach(), what waits is processed. A worker that relays does so in either case.
+ */
+void dp_doze(struct dataplane *dp, bool on);
+/*
  * On: from this order on, in the order of dp_export(), no worker processes a packet: what arrives,
  * what waits for its order (as GRE) and what waits for a mark (as IP) goes to on_relay(),
  * unchanged, whether or not a session is known for it. Nothing is said of our own either: a frame

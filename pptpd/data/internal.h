@@ -211,6 +211,7 @@ enum order_kind {
 	/* Of no session. */
 	ORDER_RELAY, /* on: up */
 	ORDER_RESUME,
+	ORDER_DOZE, /* on: up */
 	ORDER_INJECT_GRE,
 	ORDER_INJECT_IP,
 };
@@ -323,6 +324,7 @@ struct worker {
 	/* Likewise: what relay.c wants, and packets to be injected, in order, behind what is late.
 	 */
 	bool relay_late, resume_late;
+	bool doze_late;       /* see doze.c */
 	uint32_t relay_asked; /* round */
 	struct parcel *parcels, **parcels_tail;
 
@@ -334,11 +336,14 @@ struct worker {
 	struct unsent *unsent_head, **unsent_tail; /* notes that found the ring full */
 	size_t held_bytes;                         /* by this worker: in holds, and parked */
 	uint8_t relay;                             /* enum relay */
-	bool deaf;            /* does not wait for the GRE socket and the TUN */
-	bool end_untold;      /* NOTE_RELAY_END, for want of room */
-	uint32_t relay_round; /* of the newest order */
-	bool injecting;       /* what is in hand was relayed */
-	uint64_t injected_us; /* when the last one was */
+	bool deaf;              /* does not wait for the GRE socket and the TUN, for either of: */
+	bool paused;            /* relay.c: there is no room, or what is older comes first */
+	bool dozing;            /* doze.c: nobody is served yet */
+	uint64_t doze_until_us; /* what waits is taken then; 0 = nothing does */
+	bool end_untold;        /* NOTE_RELAY_END, for want of room */
+	uint32_t relay_round;   /* of the newest order */
+	bool injecting;         /* what is in hand was relayed */
+	uint64_t injected_us;   /* when the last one was */
 	_Atomic uint64_t relayed, injected;
 	_Atomic uint64_t decrypted, encrypted; /* packets, of whatever session */
 	struct outbox outbox;
@@ -353,7 +358,7 @@ struct dataplane {
 	struct dp_ops ops;
 	void *arg;
 	bool batch;             /* workers are woken when it ends */
-	bool relaying;          /* as ordered */
+	bool relaying, dozing;  /* as ordered */
 	struct worker *workers; /* config.workers of them */
 	pthread_t threads[DP_WORKERS_MAX];
 	unsigned started;
@@ -379,8 +384,18 @@ int worker_init(struct worker *w, const struct dp_config *c, unsigned index);
 void worker_fini(struct worker *w);
 void *worker_run(void *worker);
 void worker_run_due(struct worker *w); /* what is due at now_us */
-/* Whether the GRE socket and the TUN are waited for. */
+/* Whether the GRE socket and the TUN are waited for, as far as relay.c is concerned. */
 void worker_hear(struct worker *w, bool hear);
+/* Something has changed that `deaf` depends on. */
+void worker_watch(struct worker *w);
+
+/* doze.c: nobody is served yet. */
+/* Something is readable. True: it is to stay where it is. */
+bool doze_keeps(struct worker *w);
+bool doze_is_deaf(const struct worker *w);
+void doze_due(struct worker *w); /* what has waited for too long is taken */
+void doze_order(struct worker *w, bool on);
+bool doze_put_order(struct worker *w); /* main thread's; false: no room */
 
 /* note.c: from a worker to the main thread. */
 /* Passes a frame; false: ring full, or this session has its share waiting there. */
@@ -397,7 +412,8 @@ bool note_room(const struct worker *w, unsigned packets);
 /* rx.c: from the GRE socket to the TUN or the main thread. */
 struct rx_batch *rx_batch_new(void);
 void rx_batch_free(struct rx_batch *b);
-void rx_run(struct worker *w);                                      /* one batch */
+void rx_run(struct worker *w);   /* one batch */
+bool rx_batch(struct worker *w); /* whatever the order is; false: that was all */
 void rx_input(struct worker *w, const uint8_t *packet, size_t len); /* one IP packet with GRE */
 /* The outer IP header as the raw socket gives it; the kernel has verified and reassembled it. Cuts
  * what is behind the packet off. */
@@ -411,7 +427,8 @@ void rx_state(const struct dp_session *s, struct dp_state *state); /* its part o
 void rx_detach(struct worker *w, struct dp_session *s);
 
 /* tx.c: from the TUN to what may leave. */
-void tx_run(struct worker *w);                                /* one batch */
+void tx_run(struct worker *w);   /* one batch */
+bool tx_batch(struct worker *w); /* whatever the order is; false: that was all */
 void tx_input(struct worker *w, uint8_t *packet, size_t len); /* TUN_ROOM writable bytes in front */
 void tx_link(struct worker *w, struct dp_session *s, bool up, const struct dp_up *link);
 

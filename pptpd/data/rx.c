@@ -409,15 +409,13 @@ rx_input(struct worker *w, const uint8_t *packet, size_t len)
 		park_look(w, s);
 }
 
-void
-rx_run(struct worker *w)
+bool
+rx_batch(struct worker *w)
 {
 	bool relaying = relay_silent(w);
 	struct rx_batch *b = w->batch;
 	int n;
 
-	if (relaying && !relay_ready(w))
-		return;
 	do {
 		n = recvmmsg(w->gre_fd, b->messages, DP_BATCH, MSG_DONTWAIT, NULL);
 	} while (n < 0 && errno == EINTR);
@@ -429,6 +427,14 @@ rx_run(struct worker *w)
 		else
 			rx_input(w, b->bytes[i], b->messages[i].msg_len);
 	}
+	return n == DP_BATCH;
+}
+
+void
+rx_run(struct worker *w)
+{
+	if (!doze_keeps(w) && (!relay_silent(w) || relay_ready(w)))
+		(void)rx_batch(w);
 }
 
 void

@@ -126,13 +126,11 @@ tx_input(struct worker *w, uint8_t *packet, size_t len)
 		tally_add(&s->tx.tally.fragmented, 1);
 }
 
-void
-tx_run(struct worker *w)
+bool
+tx_batch(struct worker *w)
 {
 	bool relaying = relay_silent(w);
 
-	if (relaying && !relay_ready(w))
-		return;
 	for (unsigned i = 0; i < DP_BATCH; i++) {
 		ssize_t len = tun_read(w->tun_fd, w->tun_buf);
 
@@ -143,6 +141,14 @@ tx_run(struct worker *w)
 		else if (errno == EPROTO)
 			tally_drop(&w->tally, DP_DROP_NO_ROUTE);
 		else
-			break;
+			return false;
 	}
+	return true;
+}
+
+void
+tx_run(struct worker *w)
+{
+	if (!doze_keeps(w) && (!relay_silent(w) || relay_ready(w)))
+		(void)tx_batch(w);
 }

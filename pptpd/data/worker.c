@@ -90,14 +90,23 @@ worker_fini(struct worker *w)
 }
 
 void
-worker_hear(struct worker *w, bool hear)
+worker_watch(struct worker *w)
 {
-	if (hear == !w->deaf)
+	bool deaf = w->paused || doze_is_deaf(w);
+
+	if (deaf == w->deaf)
 		return;
-	w->deaf = !hear;
+	w->deaf = deaf;
 	/* One that was lost is watched no more, and stays so. */
 	(void)watch(w, EPOLL_CTL_MOD, w->gre_fd, SOURCE_GRE);
 	(void)watch(w, EPOLL_CTL_MOD, w->tun_fd, SOURCE_TUN);
+}
+
+void
+worker_hear(struct worker *w, bool hear)
+{
+	w->paused = !hear;
+	worker_watch(w);
 }
 
 static void
@@ -193,6 +202,9 @@ obey(struct worker *w, struct order *o)
 	case ORDER_RESUME:
 		relay_resume(w);
 		break;
+	case ORDER_DOZE:
+		doze_order(w, o->up);
+		break;
 	case ORDER_INJECT_GRE:
 	case ORDER_INJECT_IP:
 		relay_inject(w, o);
@@ -231,6 +243,7 @@ worker_run_due(struct worker *w)
 {
 	struct due *d;
 
+	doze_due(w);
 	if (relay_silent(w))
 		return;
 	while ((d = due_pop(&w->gaps, w->now_us)) != NULL)
@@ -259,7 +272,7 @@ static int
 next_timeout(struct worker *w)
 {
 	struct due_list *lists[] = {&w->gaps, &w->acks, &w->steps, &w->holds, &w->parks};
-	uint64_t at_us = UINT64_MAX;
+	uint64_t at_us = doze_is_deaf(w) ? w->doze_until_us : UINT64_MAX;
 
 	if (w->unsent_head != NULL || relay_waits(w))
 		return 1;

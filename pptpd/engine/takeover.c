@@ -316,6 +316,7 @@ continue_some(struct takeover *t)
 			if (t->idle_ones)
 				return false;
 			t->idle_ones = true;
+			dp_doze(t->engine->dp, false); /* what came too early is theirs */
 		} else if (was_busy(t, t->at) == !t->idle_ones) {
 			continue_session(t, t->at);
 			n++;
@@ -356,6 +357,7 @@ takeover_fall_silent(struct engine *e, uint64_t epoch)
 	struct takeover *t = e->takeover;
 
 	dp_freeze(e->dp, true);
+	dp_doze(e->dp, true);
 	t->busy = false;
 	timer_cancel(&t->slice);
 	timer_cancel(&t->pace);
@@ -555,6 +557,7 @@ takeover_init(struct engine *e, int replica_fd)
 	if (e->copies == NULL || e->replica == NULL)
 		return -1;
 	dp_freeze(e->dp, true); /* until the first promotion */
+	dp_doze(e->dp, true);
 	if (replica_fd >= 0 && (t->io = replica_io_new(e->loop, replica_fd, e->replica)) == NULL)
 		return -1;
 	return 0;

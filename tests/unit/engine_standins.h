@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What stands in for a gateway's data plane, its monitor and the socket of the stream. The data plane
- * keeps what it is told, and steps keys as the real one does.
+ * What stands in for a gateway's data plane, its monitor and the socket of the stream. The data
+ * plane keeps what it is told, and steps keys as the real one does.
  */
 #ifndef UNIT_ENGINE_STANDINS_H
 #define UNIT_ENGINE_STANDINS_H
@@ -172,6 +172,12 @@ void
 dp_freeze(struct dataplane *dp, bool frozen)
 {
 	gateway_of(dp)->frozen = frozen;
+}
+
+void
+dp_doze(struct dataplane *dp, bool on)
+{
+	gateway_of(dp)->dozing = on;
 }
 
 void

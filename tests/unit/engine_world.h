@@ -32,7 +32,7 @@ struct replica_io {
 struct gateway {
 	struct engine e; /* first: the data plane's and the monitor's handles lead back to it */
 	struct replica_io io;
-	bool frozen, listening;
+	bool frozen, dozing, listening;
 	unsigned call_adds, call_dels, route_adds, route_dels, served, silent_closes, restores;
 	unsigned told; /* frames that left for clients while it was frozen */
 	/* a handover */

@@ -271,6 +271,97 @@ test_handover(void **state)
 	assert_int_equal(rig_from_tun(&p->a), 0);
 }
 
+/* What comes to b before its sessions are there waits for them, but not for long. */
+static void
+test_doze(void **state)
+{
+	struct pair *p = *state;
+	const struct worker *w = p->b.dp->workers;
+
+	from_client(p, &p->a, 1, 2);
+	rig_turn(&p->a);
+	assert_from_tun(&p->a, 1, 2);
+	dp_doze(p->b.dp, true);
+	rig_turn(&p->b);
+	assert_false(w->deaf); /* it wants to know when something comes */
+	from_client(p, &p->b, 3, 5);
+	to_client(&p->b, 3, 5);
+	rig_turn(&p->b);
+	assert_true(w->deaf);
+	assert_int_equal(totals(&p->b).drops[DP_DROP_UNKNOWN_CALL], 0);
+	/* In time. */
+	p->now_us += 99000;
+	rig_turn(&p->b);
+	give(p);
+	take(p);
+	dp_doze(p->b.dp, false);
+	rig_turn(&p->b);
+	rig_turn(&p->b);
+	assert_false(w->deaf);
+	assert_from_tun(&p->b, 3, 5);
+	assert_at_client(p, &p->b, 3, 5);
+	assert_int_equal(totals(&p->b).drops[DP_DROP_UNKNOWN_CALL], 0);
+	assert_int_equal(totals(&p->b).drops[DP_DROP_NO_ROUTE], 0);
+	assert_int_equal(p->c.lost, 0);
+}
+
+/* Nobody came for it: it is out of date, and what comes behind it waits anew. */
+static void
+test_doze_ends(void **state)
+{
+	struct pair *p = *state;
+	const struct worker *w = p->b.dp->workers;
+
+	dp_doze(p->b.dp, true);
+	for (unsigned i = 1; i <= 3; i++) {
+		from_client(p, &p->b, i * 500, 200);
+		to_client(&p->b, i * 500, 200);
+		rig_turn(&p->b);
+		p->now_us += 100000 - 1;
+		rig_turn(&p->b);
+		assert_true(w->deaf);
+		assert_int_equal(next_timeout(&p->b.dp->workers[0]), 1);
+		assert_int_equal(totals(&p->b).drops[DP_DROP_UNKNOWN_CALL], (i - 1) * 200);
+		p->now_us++;
+		rig_turn(&p->b);
+		assert_false(w->deaf);
+		assert_int_equal(totals(&p->b).drops[DP_DROP_UNKNOWN_CALL], i * 200);
+		assert_int_equal(totals(&p->b).drops[DP_DROP_NO_ROUTE], i * 200);
+	}
+	assert_int_equal(next_timeout(&p->b.dp->workers[0]), -1);
+	assert_says_nothing(&p->b);
+	assert_int_equal(rig_from_tun(&p->b), 0);
+}
+
+/* One that relays hears, and dozes behind it. */
+static void
+test_doze_and_relay(void **state)
+{
+	struct pair *p = *state;
+	const struct worker *w = p->a.dp->workers;
+
+	give(p);
+	take(p);
+	p->to = p->b.dp;
+	dp_doze(p->a.dp, true);
+	from_client(p, &p->a, 1, 3);
+	rig_turn(&p->a);
+	rig_turn(&p->b);
+	assert_from_tun(&p->b, 1, 3);
+	dp_relay(p->a.dp, false);
+	for (unsigned i = 0; i < 3; i++)
+		rig_turn(&p->a);
+	assert_false(w->deaf);
+	from_client(p, &p->a, 4, 1);
+	rig_turn(&p->a);
+	assert_true(w->deaf);
+	/* It is to serve again. */
+	dp_doze(p->a.dp, false);
+	rig_turn(&p->a);
+	rig_turn(&p->a);
+	assert_from_tun(&p->a, 4, 1);
+}
+
 /* The order to relay once is enough for b's own socket: it does as if the packet had come there. */
 static void
 test_injected_is_checked(void **state)
@@ -917,6 +1008,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    ROW(test_handover),
+	    ROW(test_doze),
+	    ROW(test_doze_ends),
+	    ROW(test_doze_and_relay),
 	    ROW(test_injected_is_checked),
 	    ROW(test_state_stands),
 	    ROW(test_frames_end),

@@ -29,7 +29,7 @@ static struct {
 	bool hold_guard; /* answer later */
 	int guard_error;
 	unsigned call_adds, call_dels, listens, silent_closes, marked, detached, frames, resets;
-	bool listening, frozen;
+	bool listening, frozen, dozing;
 	unsigned exports;
 } fake;
 static struct engine eng;
@@ -139,6 +139,12 @@ dp_freeze(struct dataplane *dp, bool frozen)
 }
 
 void
+dp_doze(struct dataplane *dp, bool on)
+{
+	fake.dozing = on;
+}
+
+void
 dp_export(struct dataplane *dp, struct dp_session *s, uint32_t ahead, uint32_t low_water)
 {
 	fake.exports++;
@@ -188,7 +194,7 @@ setup(void **state)
 	assert_int_equal(rig_engine(&eng, conf, options, secrets), 0);
 	eng.max_sockets = 100;
 	assert_int_equal(takeover_init(&eng, -1), 0);
-	assert_true(fake.frozen);
+	assert_true(fake.frozen && fake.dozing);
 	return engine_promote(&eng, 1, NULL, NULL);
 }
 

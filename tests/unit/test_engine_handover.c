@@ -408,7 +408,7 @@ test_promoted_while_it_relays(void **state)
 	assert_int_equal(done, 1);
 	assert_int_equal(gw[0].e.role, ROLE_ACTIVE);
 	assert_int_equal(gw[0].e.n_sessions, 0);
-	assert_false(gw[0].relaying || gw[0].frozen);
+	assert_false(gw[0].relaying || gw[0].frozen || gw[0].dozing);
 	up_client(&gw[0]);
 }
 

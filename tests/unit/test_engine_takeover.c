@@ -196,7 +196,7 @@ test_demotion_says_nothing(void **state)
 
 	in_step();
 	assert_int_equal(engine_demote(&gw[0].e, 1, NULL, NULL), 0);
-	assert_true(gw[0].frozen);
+	assert_true(gw[0].frozen && gw[0].dozing && gw[1].dozing);
 	run(50);
 	assert_int_equal(hear(c).type, 255); /* closed: the stand-in's silent close */
 	assert_int_equal(gw[0].silent_closes, 1);
@@ -209,6 +209,7 @@ test_demotion_says_nothing(void **state)
 	assert_int_equal(engine_promote(&gw[1].e, 2, NULL, NULL), 0);
 	run(50);
 	assert_int_equal(gw[1].e.n_sessions, 1);
+	assert_true(gw[0].dozing && !gw[1].dozing);
 	join_streams();
 	run(200);
 	assert_int_equal(status_of(1).state, REPLICA_IN_SYNC);

@@ -118,6 +118,11 @@ dp_freeze(struct dataplane *dp, bool frozen)
 }
 
 void
+dp_doze(struct dataplane *dp, bool on)
+{
+}
+
+void
 dp_export(struct dataplane *dp, struct dp_session *s, uint32_t ahead, uint32_t low_water)
 {
 	seen.joined++;
