@@ -13,6 +13,7 @@ drills_conf() {
 		printf 'drill q-%s { kind = %s outage-s = 3 before-s = 1 after-s = %s max-gap-ms = 5000 max-detection-ms = 3000 %s }\n' \
 		    $kind $kind "${AFTER_DRILL_S:-2}" "${1:-}"
 	done
+	echo 'drill q-black { schedule = daily blackout = { "00:00-24:00" } }'
 }
 # d FILTER: a value of the report
 d() {

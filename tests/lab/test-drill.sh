@@ -35,6 +35,12 @@ check "with a report on both" wait_for 20 on_both "$id"
 check_match "that says so" "$(agent "$active" drill show "$id")" "^aborted: it was broken off, in"
 check_back "broken off"
 
+# By its schedule: not in a blackout, and not on the one that serves.
+active=$(master)
+check_match "a blackout is kept" "$(agent "$(other "$active")" drill run --scheduled q-black 2>&1)" "^refused: .*blackout"
+check_match "the one that serves leaves it to the other" "$(agent "$active" drill run --scheduled q-black)" "^no drill: "
+check "its timer is rendered" grep -q '^OnCalendar=daily$' "$(root gw1)/etc/systemd/system/pptp-ha-drill@q-black.timer"
+
 # A copy that is not current.
 standby=$(other "$(master)")
 fault "$standby" hang-pptpd
