@@ -52,3 +52,6 @@ check_eq "the connection goes on, with the same translated port" "$(say two)" "t
 check "healed, gw1 stands by" wait_for 15 settled gw2
 check_eq "and the connection goes on" "$(say three)" "three ${first#one }"
 check_eq "nc has seen no error" "$("$realclient" exec 'cat /tmp/err')" ""
+for node in gw1 gw2; do
+	check_fails "$node asks its conntrackd over the socket" grep -q 'conntrackd is asked by its program' "$(root $node)/var/log/agent.log"
+done
