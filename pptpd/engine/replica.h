@@ -268,8 +268,8 @@ int replica_give(struct replica *r, uint64_t epoch);
 /* From REPLICA_GIVEN_LEFT on. False: not now, or it is too long; the caller keeps it. */
 bool replica_relay(struct replica *r, enum replica_relay_kind kind, uint64_t connection,
     const uint8_t *bytes, size_t len);
-/* We have taken: nothing but relayed packets comes on this stream. */
-bool replica_is_relayed(const struct replica *r);
+/* We are to take, and nobody serves until we do; or have taken, and relayed packets come. */
+bool replica_hurries(const struct replica *r);
 /* Relaying is over: the stream ends. No callback. Else nothing. */
 void replica_relay_end(struct replica *r);
 

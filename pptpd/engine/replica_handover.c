@@ -212,9 +212,9 @@ replica_relay(struct replica *r, enum replica_relay_kind kind, uint64_t connecti
 }
 
 bool
-replica_is_relayed(const struct replica *r)
+replica_hurries(const struct replica *r)
 {
-	return r->handover == HANDOVER_TAKEN;
+	return r->handover == HANDOVER_EXPECTING || r->handover == HANDOVER_TAKEN;
 }
 
 void

@@ -167,13 +167,14 @@ read_some(struct replica_io *io)
 	return n == (ssize_t)sizeof io->in && io->fd >= 0;
 }
 
-/* One piece a turn of the loop; but relayed packets must not be late, and cost nothing. */
+/* One piece a turn of the loop; but nobody serves while a handover is on its way, and relayed
+ * packets must not be late and cost nothing. */
 static void
 read_pieces(struct replica_io *io)
 {
 	unsigned n = 0;
 
-	while (read_some(io) && replica_is_relayed(io->replica) && ++n < PIECES)
+	while (read_some(io) && replica_hurries(io->replica) && ++n < PIECES)
 		;
 }
 

@@ -257,12 +257,12 @@ is_taken(struct takeover *t)
 	h->step = GIVE_TAKEN;
 	h->ms = (takeover_now_us() - h->began_us) / 1000;
 	forget_kept(h);
-	ctrl_hand_over_all(e);
 	timer_set(&h->over, OVER_MS);
+	answer_order(h, HANDOVER_DONE, NULL); /* the addresses need not wait for the sockets */
+	ctrl_hand_over_all(e);
 	log_info("role changed role=standby epoch=%llu handed_over=%u connections=%u us=%llu",
 	    (unsigned long long)e->epoch, h->sessions, h->connections,
 	    (unsigned long long)(takeover_now_us() - h->began_us));
-	answer_order(h, HANDOVER_DONE, NULL);
 }
 
 void

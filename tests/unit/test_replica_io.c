@@ -33,12 +33,12 @@ replica_connected(struct replica *r)
 	replica_io_send(io, (const uint8_t *)"hello", 5);
 }
 
-static bool relayed;
+static bool hurries;
 
 bool
-replica_is_relayed(const struct replica *r)
+replica_hurries(const struct replica *r)
 {
-	return relayed;
+	return hurries;
 }
 
 void
@@ -149,21 +149,21 @@ test_both_ways(void **state)
 	assert_true(io->out == io->ready && io->out_len == 0);
 }
 
-/* A piece a turn; when there is nothing but relayed packets, all of them. */
+/* A piece a turn; where nobody serves until all is read, all of them. */
 static void
 test_pieces(void **state)
 {
 	static uint8_t bytes[5 * READ_SIZE];
 	int fd = dial();
 
-	relayed = false;
+	hurries = false;
 	assert_int_equal(send(fd, bytes, sizeof bytes, 0), sizeof bytes);
 	turn(IO_READ);
 	assert_int_equal(notes.heard_len, READ_SIZE);
-	relayed = true;
+	hurries = true;
 	turn(IO_READ);
 	assert_int_equal(notes.heard_len, sizeof bytes);
-	relayed = false;
+	hurries = false;
 	close(fd);
 }
 
