@@ -536,6 +536,7 @@ enum {
 	T_ANNOUNCE,
 	T_DEMOTE,
 	T_RESYNC,
+	T_REFRESH,
 	T_COPY,
 	T_YIELD,
 	T_FENCE,
@@ -576,7 +577,7 @@ static const struct row master[] = {
     [M_GATE] = {"gate-open", AFTER(M_COMMIT), T_GATE, false, gate_open_begin, gate_cut},
     [M_ANNOUNCE] = {"announce", AFTER(M_PROMOTE) | AFTER(M_GATE), T_ANNOUNCE, false, announce_begin,
 	NULL},
-    [M_REFRESH] = {"conntrack-refresh", AFTER(M_ANNOUNCE), T_RESYNC, true, refresh_begin,
+    [M_REFRESH] = {"conntrack-refresh", AFTER(M_ANNOUNCE), T_REFRESH, true, refresh_begin,
 	refresh_cut},
 };
 
@@ -635,6 +636,7 @@ deadline_of(const struct cluster *c, unsigned which)
 	    [T_ANNOUNCE] = c->timeouts.announce_ms,
 	    [T_DEMOTE] = c->timeouts.demote_ms,
 	    [T_RESYNC] = c->timeouts.resync_ms,
+	    [T_REFRESH] = c->timeouts.resync_ms + REFRESH_LATER_MS,
 	    [T_COPY] = c->timeouts.copy_ms,
 	    [T_YIELD] = c->timeouts.yield_ms,
 	    [T_FENCE] = FENCE_MS,
