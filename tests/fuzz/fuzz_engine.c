@@ -236,6 +236,11 @@ dp_freeze(struct dataplane *dp, bool on)
 }
 
 void
+dp_doze(struct dataplane *dp, bool on)
+{
+}
+
+void
 dp_export(struct dataplane *dp, struct dp_session *d, uint32_t ahead, uint32_t low_water)
 {
 }
