@@ -41,6 +41,16 @@ drilled() {
 near() {
 	awk -v a="$1" -v b="$2" 'BEGIN { exit !(a != "null" && b != "null" && a - b <= 10 && b - a <= 10) }'
 }
+# watched: the client's longest gap began while the gateways watched. Around that it has others: its own lateness, say,
+# and what is left of a planned move is no longer than those.
+watched() {
+	local from to
+	from=$(d '(.at | sub("[.][0-9]+Z$"; "Z") | fromdateiso8601) + (.at | capture("[.](?<f>[0-9]+)Z$").f | tonumber / 1000)
+	    + ([.phases[] | select(.name == "check" or .name == "join") | .ms] | add / 1000)')
+	to=$(d '[.phases[] | select(.name | IN("before", "strike", "take", "after", "heal")) | .ms] | add / 1000')
+	jq -e --argjson from "$from" --argjson to "$to" \
+	    '(.opened + .worst[0].from_ms / 1000) as $t | $t >= $from and $t <= $from + $to' <<<"$window" >/dev/null
+}
 # agrees: the report and the client
 check_agrees() {
 	local name=$1 q
