@@ -84,7 +84,8 @@ set_done(void *arg, const struct child_result *r)
 	json_t *o = r->cut ? NULL : json_loads(r->output, 0, NULL);
 
 	json_decref(s->set);
-	s->set = o;
+	s->set = json_incref(json_object_get(o, "data"));
+	json_decref(o);
 }
 
 static void

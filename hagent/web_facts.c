@@ -271,7 +271,7 @@ put_files(FILE *f, const json_t *s)
 	long long age_s = words_number(json_object_get(set, "peer"), "age_s");
 	char age[WORDS_SPAN];
 
-	if (!json_is_object(set))
+	if (!json_is_object(json_object_get(set, "peer")))
 		return;
 	put_wide(f, "files");
 	if (age_s < 0)

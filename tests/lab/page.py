@@ -153,6 +153,9 @@ def healthy(b, folder):
     for part in ("gw1", "active", "gw2", "standby", "VIP 198.51.100.10", "LAN 192.168.1.1", "WAN ✓", "sync ✓", "LAN ✓",
                  "clients connected", "copy current", "lag ", "198.51.100.12", "tcp 192.168.1.20:443"):
         report("the picture has \"%s\"" % part, part in words, words)
+    b.limit_s *= 3 # the agent looks at them every 30 s
+    check("the files are in step", lambda: b.until("/files ?in step, as of [0-9]+ (s|min) ago/.test(document.getElementById('facts').textContent)"))
+    b.limit_s /= 3
     check("nothing is wrong", lambda: "Nothing is wrong" in text(b, "#problems"))
     b.wait_for(lambda: api("history")["tx_octets"][-1:] not in ([], [None]), "a sample of the traffic")
     check("the hour's traffic is drawn", lambda: b.until("(document.querySelector('.plot .out.line') || {getTotalLength: () => 0}).getTotalLength() > 0"))
