@@ -353,6 +353,9 @@ tcp_cb(int events, void *arg)
 	}
 	if (events & IO_WRITE)
 		flush_out(io);
+	/* What the link said before the server hung up explains it: that is heard first. */
+	if (io->gre_ready)
+		gre_cb(IO_READ, io);
 	if (io->tcp >= 0 && events & IO_READ)
 		read_tcp(io);
 }

@@ -44,18 +44,19 @@ declare -A broken=(
 
 # All at once, and beside the rest: most of them say nothing for a while.
 begin_broken() {
-	local kind address
 	on client python3 -u "$top/tests/lab/broken.py" >"$scratch/kinds" 2>"$scratch/broken.err" &
 	broken_pid=$!
 	wait_for 10 grep -q IpcpMute "$scratch/kinds"
-	while read -r kind address; do
-		user=alice password=secret probe "$address" --timeout 3s >"$scratch/said.$kind" 2>&1 &
-		pids+=($!)
-	done <"$scratch/kinds"
+	# shellcheck disable=SC2016
+	on client env PPTP_PASSWORD=secret bash -c 'while read -r kind address; do
+			timeout 60 "$1" --node gw1 --root "$2" probe "$address" --json --user alice --timeout 3s \
+				</dev/null >"$3/said.$kind" 2>&1 &
+		done <"$3/kinds"; wait' - "$hagent" "$(root gw1)" "$scratch" &
+	probes_pid=$!
 }
 end_broken() {
 	local kind address answer
-	wait "${pids[@]}"
+	wait "$probes_pid"
 	kill "$broken_pid"
 	while read -r kind address; do
 		answer=$(cat "$scratch/said.$kind")
@@ -137,7 +138,7 @@ test_poptop() {
 	address=$("$realclient" --name poptop exec "$(poptop_files)" | head -n 1)
 	check_match "poptop runs in a guest" "$address" '^198\.18\.'
 	wait_for 5 on client bash -c "exec 3<>/dev/tcp/$address/1723"
-	answer=$(probe "$address" --timeout 8s --for 1s)
+	answer=$(probe "$address" --timeout 8s)
 	row "poptop" "$answer"
 	check_eq "poptop is sound" "$(said "$answer")" "done ok"
 	check_eq "poptop: address, MPPE, MTU" "$(field "$answer" '"\(.address) \(.mppe) \(.largest)"')" \
