@@ -49,8 +49,8 @@ struct health_facts {
 	enum health_process keepalived, conntrackd, sshd;
 	bool journal_failing;
 	bool peer_heard;
-	const char *deep; /* what the deep check finds; NULL = nothing is wrong */
-	bool deep_dead;   /* and that is proof: see deep.h */
+	const char *deep;    /* what the deep check finds; NULL = nothing is wrong */
+	bool deep_dead;      /* and that is proof: see deep.h */
 	const char *replica; /* what is wrong with the copy of the sessions; NULL = nothing */
 };
 

@@ -17,7 +17,8 @@
 
 struct calls;
 
-/* Empties the set. answer gets the id of every change, once; err = 0 or an errno. NULL with errno. */
+/* Empties the set. answer gets the id of every change, once; err = 0 or an errno. NULL with errno.
+ */
 struct calls *calls_new(struct loop *l, void (*answer)(void *arg, uint32_t id, int err), void *arg);
 /* Takes every element back that this module added. Changes still waiting are not answered. */
 void calls_free(struct calls *c);

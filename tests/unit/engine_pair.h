@@ -9,7 +9,7 @@
 
 #include "tests/unit/engine_standins.h"
 
-#define CLIENT_IP   0xc6336464u
+#define CLIENT_IP 0xc6336464u
 
 /* ---- time ---- */
 

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A PPP client behind a call of the engine under test: its own keys and address are nobody's
- * business. The program that includes this says what becomes of its frames and of its ups and downs.
+ * business. The program that includes this says what becomes of its frames and of its ups and
+ * downs.
  */
 #ifndef UNIT_ENGINE_PEER_H
 #define UNIT_ENGINE_PEER_H
