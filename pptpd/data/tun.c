@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -22,6 +23,8 @@
 
 _Static_assert(TUN_VNET_LEN == sizeof(struct virtio_net_hdr), "header without num_buffers");
 _Static_assert(TUN_VNET_LEN <= TUN_ROOM, "the header stands in the room");
+
+#define QUEUE_PACKETS 2000
 
 static int
 open_queue(const char *name)
@@ -66,6 +69,23 @@ accept_own_address(const char *name)
 		close(fd);
 }
 
+/*
+ * What the kernel keeps for each queue. Its own 500 packets overflow, and nobody counts it here,
+ * when a planned move ends: what was relayed is answered at once.
+ */
+static void
+lengthen(const char *name)
+{
+	struct ifreq request = {.ifr_qlen = QUEUE_PACKETS};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	strcpy(request.ifr_name, name); /* open_queue() has looked at its length */
+	if (fd < 0 || ioctl(fd, SIOCSIFTXQLEN, &request) < 0)
+		log_warn("cannot lengthen the queues of the tun name=%s error=\"%m\"", name);
+	if (fd >= 0)
+		close(fd);
+}
+
 int
 tun_open(const char *name, unsigned queues, int *fds)
 {
@@ -81,6 +101,7 @@ tun_open(const char *name, unsigned queues, int *fds)
 		}
 	}
 	accept_own_address(name);
+	lengthen(name);
 	return 0;
 }
 
