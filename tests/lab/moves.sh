@@ -19,6 +19,9 @@ counters() {
 		{ agent $node pptpd status 2>/dev/null || echo '{}'; } | jq -r --arg n $node '
 		    ((.data.drops // {}) + (.replica.handover // {} | {relayed, injected, dropped} | map_values(. // 0)))
 		    | to_entries[] | "\($n).\(.key) \(.value)"'
+		# What the kernel had no room for, before the daemon saw it.
+		on $node ip -j -s link show pppha0 2>/dev/null | jq -r --arg n $node '"\($n).tun_full \(.[0].stats64.tx.dropped)"'
+		on $node cat /proc/net/raw 2>/dev/null | awk -v n=$node 'FNR > 1 { sum += $NF } END { print n ".gre_full", sum + 0 }'
 		on $node nft -j list counters 2>/dev/null | jq -r --arg n $node '
 		    .nftables[].counter | select(.) | select(.name | test("^(drop|told|guard)_")) | "\($n).\(.name) \(.packets)"'
 	done
