@@ -245,6 +245,9 @@ handed(void *arg, json_t *answer)
 	m->given_ms = loop_now_ms(a->loop);
 	if (good) {
 		m->gave_epoch = m->epoch;
+		/* Its own word comes with the next tick; the order to demote may be faster. */
+		if (a->pptpd.epoch < m->epoch)
+			a->pptpd.epoch = m->epoch;
 		m->sessions = (unsigned)json_integer_value(json_object_get(data, "sessions"));
 		snprintf(text, sizeof(text), "%u sessions", m->sessions);
 		steps_end(&m->steps, token, STEP_OK, text);
