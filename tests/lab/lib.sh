@@ -13,6 +13,9 @@ realclient=$top/tests/realclient/realclient
 lwipclient=$top/tests/realclient/lwip/lwipclient
 # shellcheck disable=SC2034
 build=$top/${PHA_BUILD:-build}
+# For how long `hagent check` takes: a sanitizer alone needs as much as is promised.
+checker=$top/build/hagent/hagent
+[ -x "$checker" ] || checker=$build/hagent/hagent
 scratch=$(mktemp -d)
 n_passed=0
 n_failed=0

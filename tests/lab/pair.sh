@@ -68,11 +68,11 @@ timed_checks() {
 	# shellcheck disable=SC2016
 	on "$1" bash -c 'for i in 1 2 3 4 5 6 7 8 9 10; do
 			begin=${EPOCHREALTIME/./}
-			hagent --node "$1" --root "$2" check >/dev/null 2>&1
+			"$3" --node "$1" --root "$2" check >/dev/null 2>&1
 			statuses="$statuses $?"
 			all="$all $(((${EPOCHREALTIME/./} - begin) / 1000))"
 		done
-		echo $(printf "%s\n" $statuses | sort -u) $(printf "%s\n" $all | sort -n | sed -n "5p;10p")' - "$1" "$(root "$1")"
+		echo $(printf "%s\n" $statuses | sort -u) $(printf "%s\n" $all | sort -n | sed -n "5p;10p")' - "$1" "$(root "$1")" "$checker"
 }
 # check_timed NODE STATE STATUS
 check_timed() {

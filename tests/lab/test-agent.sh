@@ -105,7 +105,7 @@ best_ms() {
 }
 # As keepalived calls it, without the lab's own wrapper
 bare_check() {
-	"$build/hagent/hagent" --node gw2 --root "$root" check
+	"$checker" --node gw2 --root "$root" check
 }
 # The gateway that served until now lets go, so that there is one virtual address.
 ip -n "${PHA_LAB_PREFIX:-pha}-gw1" addr del 198.51.100.10/24 dev wan
