@@ -295,7 +295,7 @@ run_at() {
 		bash -c "$2"
 		return
 	fi
-	PHA_HAGENT=$build/hagent/hagent PHA_ROOTS=$(dirname "$(root gw1)") inside \
+	PHA_HAGENT=$programs/hagent/hagent PHA_ROOTS=$(dirname "$(root gw1)") inside \
 		"$lab" exec "$1" env PATH="$scratch/$1:$PATH" bash -c "yes 2>/dev/null | { $2; }"
 }
 # inside COMMAND...: in the namespace of mounts of fault_dev_tun, while it lasts
@@ -309,7 +309,7 @@ inside() {
 
 # doctor NODE [THEME]: its JSON, into $scratch/doctor.NODE
 doctor() {
-	inside "$lab" exec "$1" "$build/hagent/hagent" --node "$1" --root "$(root "$1")" doctor --json ${2:+"$2"} >"$scratch/doctor.$1"
+	inside "$lab" exec "$1" "$programs/hagent/hagent" --node "$1" --root "$(root "$1")" doctor --json ${2:+"$2"} >"$scratch/doctor.$1"
 }
 # found NODE CHECK: its answer, as one line of JSON
 found() {

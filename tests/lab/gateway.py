@@ -130,9 +130,6 @@ def build():
 
 
 def place_programs():
-    """Copies, where the build folder itself is not open to the pair's user."""
-    if PROGRAMS == BUILD:
-        return
     os.mkdir(PROGRAMS)
     os.chmod(PROGRAMS, 0o755)
     for name in ("hagent", "pptpd"):
@@ -143,8 +140,7 @@ def place_programs():
 
 
 def remove_programs():
-    if PROGRAMS != BUILD:
-        shutil.rmtree(PROGRAMS, ignore_errors=True)
+    shutil.rmtree(PROGRAMS, ignore_errors=True)
 
 
 def hagent(node, *args, check=True):

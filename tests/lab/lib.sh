@@ -13,6 +13,8 @@ realclient=$top/tests/realclient/realclient
 lwipclient=$top/tests/realclient/lwip/lwipclient
 # shellcheck disable=SC2034
 build=$top/${PHA_BUILD:-build}
+# What the gateways run; beside it stands what is built.
+programs=/var/tmp/${PHA_LAB_PREFIX:-pha}-lab
 # For how long `hagent check` takes: a sanitizer alone needs as much as is promised.
 checker=$top/build/hagent/hagent
 [ -x "$checker" ] || checker=$build/hagent/hagent

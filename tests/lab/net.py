@@ -28,9 +28,10 @@ def open_to_all(path):
     return True
 
 
-# The gateways' programs run from here. The pair's own user must reach them, and it cannot when the
-# tree lies below /root, say; /run may be mounted noexec.
-PROGRAMS = BUILD if open_to_all(TOP) else f"/var/tmp/{PREFIX}-lab"
+# The gateways' programs run from here, as copies. The pair's own user must reach them, and it cannot when
+# the tree lies below /root, say; a second lab's must not bear the same path, for keepalived tells processes by
+# their words, whatever namespace they are in; and a build must not disturb a lab. /run may be mounted noexec.
+PROGRAMS = f"/var/tmp/{PREFIX}-lab"
 
 SWITCHES = ("wan", "lan", "sync")
 GATEWAYS = ("gw1", "gw2")

@@ -180,7 +180,9 @@ check_match "from another address too" "$(on gw1 ssh -n -F none -p 2222 -i "$etc
 # The engine, as keepalived sees it; the script that asks the agent is replaced, for there is no agent.
 pptpd=$(sed -n 's/.*process "\([^"]*\)".*/\1/p' "$etc1/keepalived.conf")
 check "the rendered daemon exists" test -x "$pptpd"
-sed -i 's|script ".*"|script "/bin/true"|' "$etc1/keepalived.conf"
+# A path that no other daemon of this machine has: keepalived sees them all.
+sed -i -e 's|script ".*"|script "/bin/true"|' -e "s|process \"$pptpd\"|process \"$scratch/pptpd\"|" "$etc1/keepalived.conf"
+pptpd=$scratch/pptpd
 echo 'sleep 1000' >"$scratch/engine"
 # engine NODE: a process with the engine's words, in the background; sets $engine
 engine() {

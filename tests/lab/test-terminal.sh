@@ -14,7 +14,7 @@ on_terminal() {
 	local columns=$1 rows=$2 seconds=$3 node=$4
 	shift 4
 	"$top/tests/lab/terminal.py" "$columns" "$rows" "$seconds" "$lab" exec "$node" \
-	    env TERM=xterm "$build/hagent/hagent" --node "$node" --root "$(root "$node")" "$@" >"$scratch/terminal"
+	    env TERM=xterm "$programs/hagent/hagent" --node "$node" --root "$(root "$node")" "$@" >"$scratch/terminal"
 	local status=$?
 	tr -d '\r' <"$scratch/terminal"
 	return $status
@@ -85,13 +85,13 @@ check_eq "log --since of no sense: exit status" $? 2
 check_match "log --since of no sense" "$(cat "$scratch/said")" 'since: got "yesterday", want 90s'
 
 # ---- a failover, watched ----
-"$lab" exec gw2 "$build/hagent/hagent" --node gw2 --root "$(root gw2)" status --watch >"$scratch/watch" 2>&1 &
+"$lab" exec gw2 "$programs/hagent/hagent" --node gw2 --root "$(root gw2)" status --watch >"$scratch/watch" 2>&1 &
 background+=($!)
 watch_pid=$!
-"$lab" exec gw2 "$build/hagent/hagent" --node gw2 --root "$(root gw2)" log --follow --json --limit 1 >"$scratch/follow" 2>"$scratch/follow.err" &
+"$lab" exec gw2 "$programs/hagent/hagent" --node gw2 --root "$(root gw2)" log --follow --json --limit 1 >"$scratch/follow" 2>"$scratch/follow.err" &
 background+=($!)
 follow_pid=$!
-"$top/tests/lab/terminal.py" 80 24 60 "$lab" exec gw2 env TERM=xterm "$build/hagent/hagent" --node gw2 \
+"$top/tests/lab/terminal.py" 80 24 60 "$lab" exec gw2 env TERM=xterm "$programs/hagent/hagent" --node gw2 \
     --root "$(root gw2)" status --watch >"$scratch/screen" &
 background+=($!)
 screen_pid=$!

@@ -47,7 +47,7 @@ slowest_check() {
 			took=$((${EPOCHREALTIME/./} - from))
 			[ $took -le $worst ] || worst=$took
 		done
-		echo $((worst / 1000))' - "$1" "$build/hagent/hagent" "$(root gw1)" | tail -n 1
+		echo $((worst / 1000))' - "$1" "$programs/hagent/hagent" "$(root gw1)" | tail -n 1
 }
 
 need_lab --users 20 --advert 0.2
@@ -173,11 +173,11 @@ management { networks = { 192.168.1.0/24 }   tcp-ports = { 9724 }   web-address 
 END
 chmod 755 "$scratch" "$far" "$far/etc" "$far/etc/pptp-ha"
 far_web() {
-	in_node gw2 "$build/hagent/hagent" --node gw2 --root "$far" web
+	in_node gw2 "$programs/hagent/hagent" --node gw2 --root "$far" web
 }
 check_match "a token that everybody may read is refused" "$(far_web 2>&1)" 'want mode 0600'
 chmod 600 "$far/etc/token" "$far/etc/key.pem"
-(exec ip netns exec "${PHA_LAB_PREFIX:-pha}-gw2" "$build/hagent/hagent" --node gw2 --root "$far" web) >"$scratch/far.log" 2>&1 &
+(exec ip netns exec "${PHA_LAB_PREFIX:-pha}-gw2" "$programs/hagent/hagent" --node gw2 --root "$far" web) >"$scratch/far.log" 2>&1 &
 background+=($!)
 # away PATH [OPTION of curl...]
 away() {
