@@ -95,8 +95,9 @@ part_switchovers() {
 	note "figure: key-check: $(jq -c 'del(.examples)' "$scratch/keycheck.json")"
 	check_eq "no key and no number for two frames, no end of a live call" "$(jq -c .faults "$scratch/keycheck.json")" \
 	    '{"key_reused":0,"number_reused":0,"backward":0,"unreadable":0,"closed":0,"unreachable":0,"cut":0}'
-	check_eq "no number and no key is left out" \
-	    "$(jq -c '[.takeovers[] | .numbers_jumped, .keys_jumped] | max' "$scratch/keycheck.json")" 0
+	# The next key may be of the other gateway's class.
+	check_eq "no number is left out, and one key at most" \
+	    "$(jq -c '[([.takeovers[].numbers_jumped] | max), ([.takeovers[].keys_jumped] | max | . <= 1)]' "$scratch/keycheck.json")" '[0,true]'
 	"$lab" down >/dev/null
 }
 
