@@ -3,9 +3,10 @@
 #
 # tests/run.sh [--full] [PATTERN]: builds and runs every test, and ends with `N passed, N failed`.
 #
-# Packages, both builds, the code's format, unit tests and corpus replays under ASan and UBSan, then the
-# model of the takeover, and tests/config/test-*.sh and tests/lab/test-*.sh with the same build. --full adds a minute of
-# fuzzing per target, 10,000 seeds of the takeover's simulation and tests/lab/long-*.sh. With PATTERN only scripts whose name contains it run.
+# Packages, both builds, the code's format, unit tests and corpus replays under ASan and UBSan; then, two at a time,
+# tests/config/test-*.sh and tests/lab/test-*.sh with the same build, and the model of the takeover beside them. --full adds a minute
+# of fuzzing per target, 10,000 seeds of the takeover's simulation and tests/lab/long-*.sh. With PATTERN only scripts whose name
+# contains it run.
 # Each test's log stays in build-dev/test-logs/.
 set -u
 cd "$(dirname "$0")/.." || exit 1
