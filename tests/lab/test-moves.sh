@@ -3,7 +3,7 @@
 #
 # Planned moves under load: there and back, maintenance, a restart of the daemon that serves, and a refusal with
 # its reason. No session is lost, and no packet but those that a counter names.
-# SESSIONS = how many (30), RATE = packets a second of each (20), ADVERT = seconds (0.02).
+# SESSIONS = how many (30), RATE = packets a second of each (20), ADVERT = seconds (0.1).
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/client.sh"
 . "$(dirname "$0")/pair.sh"
@@ -29,7 +29,7 @@ refuses() {
 	check_eq "and $active still serves" "$(role "$active")" "MASTER active vip"
 }
 
-need_lab --users "$n" --advert "${ADVERT:-0.02}"
+need_lab --users "$n" --advert "${ADVERT:-0.1}"
 build_tools
 start_load "$n" "${RATE:-20}" --echo-interval 10 --lcp-echo 10
 check_eq "$n sessions are up" "$(load_up)" "$n"
